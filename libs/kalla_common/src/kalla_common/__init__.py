@@ -1,0 +1,1 @@
+"""What all services share: errors, domain words, database, RPC, webhooks, settings, telemetry."""

@@ -1,0 +1,1 @@
+"""The runner: reads sources, matches them, keeps the outputs."""

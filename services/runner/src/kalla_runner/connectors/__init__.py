@@ -1,0 +1,1 @@
+"""1 read: sources in, staged tables out."""

@@ -1,0 +1,1 @@
+"""3 keep: Parquet files, manifest, publishing, reading back."""
