@@ -1,0 +1,1 @@
+"""gRPC and Flight as Kalla uses them: one way to pack errors, deadlines, TLS."""
