@@ -1,0 +1,1 @@
+"""Measurements of Kalla beside other tools, on the same work."""
