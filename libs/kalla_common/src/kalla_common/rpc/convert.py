@@ -205,12 +205,12 @@ def job_spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
     )
 
 
-def state_to_proto(state: JobState) -> job_pb2.JobState:
+def state_to_proto(state: JobState) -> job_pb2.JobState.ValueType:
     """Pack a state."""
     return _STATES[state]
 
 
-def state_from_proto(message: job_pb2.JobState) -> JobState:
+def state_from_proto(message: job_pb2.JobState.ValueType) -> JobState:
     """Unpack a state; raises INTERNAL for one that this version does not know."""
     try:
         return _STATES_BACK[message]
