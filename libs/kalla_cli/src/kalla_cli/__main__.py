@@ -1,0 +1,5 @@
+"""`python -m kalla_cli` is `kalla`."""
+
+from kalla_cli.main import app
+
+app()

@@ -1,0 +1,266 @@
+"""The PostgreSQL server that comes with Kalla: made once, started and stopped with `kalla up`.
+
+Its programs come from an installed wheel; its life is ours. It listens on a loopback port
+with a password, never on a Unix socket (whose path may not be longer than about 100
+characters), and the port is kept, so that source URIs that name it stay right.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+import psycopg
+from kalla_common.errors import Code, KallaError
+from psycopg import sql
+
+from kalla_cli.ports import LOOPBACK, free_port, is_free
+from kalla_cli.postgres_owner import Owner, data_folder, find_owner, programs
+from kalla_cli.processes import Child, end_all, start
+
+USER: Final = "kalla"
+DATABASE: Final = "kalla"
+_MAJOR: Final = "18"
+_READY_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 30.0
+_BUSY: Final = "still in use"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedPostgres:
+    """A running embedded server."""
+
+    child: Child
+    port: int
+    password: str
+
+    def url(self, database: str = DATABASE) -> str:
+        """postgresql:// URL of one of its databases, password included."""
+        return f"postgresql://{USER}:{self.password}@{LOOPBACK}:{self.port}/{database}"
+
+
+@contextmanager
+def embedded_postgres(
+    home: Path, log: Path, check: Callable[[], None] = lambda: None
+) -> Generator[EmbeddedPostgres]:
+    """A running server with its data in <home>/postgres, stopped on leaving; `home` must be locked.
+
+    Args:
+        home: Kalla's home.
+        log: where the server's log goes.
+        check: called while waiting; what it raises ends the start.
+
+    Raises:
+        KallaError: DATABASE_UNAVAILABLE with the reason if it cannot be made or started.
+    """
+    data = data_folder(home)
+    owner = find_owner(data)
+    site = _Site(programs(owner), data, owner, log)
+    password = _password(home)
+    _check_version(data)
+    if not (data / "PG_VERSION").exists():
+        _make(site, password)
+    _end_leftovers(data)
+    server = _start(site, _port(home), check)
+    try:
+        running = EmbeddedPostgres(server.child, server.port, password)
+        _make_database(running)
+        yield running
+    finally:
+        server.child.stop(_STOP_SECONDS)
+
+
+def _password(home: Path) -> str:
+    return secret_file(home / "postgres.password")
+
+
+def secret_file(path: Path) -> str:
+    """The secret in `path`, readable by its owner only; made if missing."""
+    if not path.exists():
+        # Written aside first: a half-written secret would lock us out for good.
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            # Hexadecimal needs no escaping in a URL and is base64 too, as webhook secrets have to be.
+            file.write(secrets.token_hex(32))
+        fresh.rename(path)
+    return path.read_text().strip()
+
+
+def _check_version(data: Path) -> None:
+    file = data / "PG_VERSION"
+    if file.exists() and (found := file.read_text().strip()) != _MAJOR:
+        raise KallaError(
+            Code.DATABASE_UNAVAILABLE,
+            f"The database in {data} was made by PostgreSQL {found}, and this Kalla has PostgreSQL {_MAJOR}; "
+            "start with another --home, or move the data with pg_dump.",
+        )
+
+
+def _make(site: _Site, password: str) -> None:
+    """Make the data aside and put it in place when it is whole: half-made data would never start."""
+    fresh = site.data.with_name(site.data.name + ".new")
+    if fresh.exists():
+        shutil.rmtree(fresh)
+    fresh.mkdir(mode=0o700)
+    site.owner.give(fresh)
+    with tempfile.TemporaryDirectory(prefix="kalla-initdb-") as work:
+        Path(work).chmod(0o711)
+        file = Path(work) / "password"
+        file.touch(0o600)
+        file.write_text(password)
+        site.owner.give(file)
+        command = [site.programs / "initdb", "-D", fresh, "-U", USER]
+        command += ["-A", "scram-sha-256", "--pwfile", file]
+        # The collation that PostgreSQL brings itself: the system's differ and change.
+        command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        done = subprocess.run(
+            command,
+            user=site.owner.uid,
+            group=site.owner.gid,
+            extra_groups=None if site.owner.uid is None else (),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+        )
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+        raise KallaError(
+            Code.DATABASE_UNAVAILABLE, f"PostgreSQL could not make its data in {site.data}: {reason}"
+        )
+    fresh.rename(site.data)
+
+
+def _port(home: Path) -> int:
+    """The port of the last time while it is free, else another."""
+    file = home / "postgres.port"
+    if file.exists() and (text := file.read_text().strip()).isdigit() and is_free(int(text)):
+        return int(text)
+    port = free_port()
+    file.write_text(f"{port}\n")
+    return port
+
+
+def _end_leftovers(data: Path) -> None:
+    """End the server that a killed `kalla up` left on `data`, and drop a pid file that names a stranger.
+
+    Only the holder of the home's lock comes here, so a server on this data is a leftover.
+    """
+    mine = [process for process in psutil.process_iter(["name"]) if _serves(process, data)]
+    pid_file = data / "postmaster.pid"
+    if mine:
+        main = _pid(pid_file)
+        # SIGINT is PostgreSQL's fast shutdown; its other processes end with the main one.
+        end_all([process for process in mine if process.pid == main], signal.SIGINT, _STOP_SECONDS)
+        end_all([process for process in mine if process.is_running()], signal.SIGQUIT, 5)
+    elif (pid := _pid(pid_file)) is not None and psutil.pid_exists(pid):
+        # After a restart of the machine another program may have that number.
+        pid_file.unlink()
+
+
+def _pid(file: Path) -> int | None:
+    if not file.exists():
+        return None
+    text = (file.read_text().splitlines() or [""])[0].strip()
+    return int(text) if text.isdigit() else None
+
+
+def _serves(process: psutil.Process, data: Path) -> bool:
+    if process.info["name"] != "postgres":
+        return False
+    try:
+        # Every PostgreSQL process works in its data folder.
+        return Path(process.cwd()) == data
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What makes and starts the server, and where its data and its log lie."""
+
+    programs: Path
+    data: Path
+    owner: Owner
+    log: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    child: Child
+    port: int
+
+
+def _start(site: _Site, port: int, check: Callable[[], None]) -> _Started:
+    end = time.monotonic() + _READY_SECONDS
+    while True:
+        command: list[str | Path] = [site.programs / "postgres", "-D", site.data, "-p", str(port)]
+        command += ["-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories="]
+        command += ["-c", "max_connections=200", "-c", "logging_collector=off"]
+        user = None if site.owner.uid is None or site.owner.gid is None else (site.owner.uid, site.owner.gid)
+        begin = site.log.stat().st_size if site.log.exists() else 0
+        # SIGINT: fast shutdown; the SIGTERM one would wait for clients to leave.
+        child = start("PostgreSQL", command, site.log, user=user, folder=Path("/"), stop_signal=signal.SIGINT)
+        try:
+            _wait_until_ready(child, site.data, end, check)
+        except KallaError:
+            child.stop(_STOP_SECONDS)
+            if _BUSY in site.log.read_bytes()[begin:].decode("utf-8", "replace") and time.monotonic() < end:
+                # Processes of a server that was killed are still on their way out.
+                time.sleep(0.2)
+                continue
+            raise
+        except BaseException:
+            child.stop(_STOP_SECONDS)
+            raise
+        return _Started(child, port)
+
+
+def _wait_until_ready(child: Child, data: Path, end: float, check: Callable[[], None]) -> None:
+    """Wait for the status line that the server writes into its pid file."""
+    pid_file = data / "postmaster.pid"
+    while True:
+        check()
+        if not child.running:
+            reason = child.last_words(1)
+            raise KallaError(
+                Code.DATABASE_UNAVAILABLE, f"PostgreSQL did not start ({child.how_it_ended()}): {reason}"
+            )
+        try:
+            lines = pid_file.read_text().splitlines()
+        except FileNotFoundError:
+            lines = []
+        # Recovery after an unclean end says "starting" until it is through.
+        if len(lines) > 7 and lines[0].strip() == str(child.process.pid) and lines[7].strip() == "ready":  # noqa: PLR2004
+            return
+        if time.monotonic() > end:
+            raise KallaError(
+                Code.DATABASE_UNAVAILABLE,
+                f"PostgreSQL was not ready within {_READY_SECONDS:.0f} s; its log is {child.log}.",
+            )
+        time.sleep(0.02)
+
+
+def _make_database(server: EmbeddedPostgres) -> None:
+    try:
+        with psycopg.connect(server.url("postgres"), autocommit=True, connect_timeout=10) as connection:
+            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
+            if known is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    except psycopg.OperationalError as error:
+        raise KallaError(
+            Code.DATABASE_UNAVAILABLE,
+            f"The embedded PostgreSQL refused Kalla; if postgres.password was changed, put it back: {error}",
+        ) from error

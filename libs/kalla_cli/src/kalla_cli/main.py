@@ -1,0 +1,143 @@
+"""The `kalla` command: arguments in, sentences and exit codes out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from kalla_common.errors import KallaError
+from rich.console import Console
+
+from kalla_cli.home import DEFAULT_HOME
+from kalla_cli.stopping import Stopped, StopRequest, stop_signals
+
+app = typer.Typer(
+    name="kalla",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="""Reconcile two data sources exactly, with proof that no row was lost.
+
+    See it work: `kalla demo`. Work with it: `kalla up`, then the REST API on port 3001.
+    """,
+)
+
+_errors: Final = Console(stderr=True, highlight=False)
+_SIGNAL_BASE: Final = 128
+
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", help="Folder of all of Kalla's state.", envvar="KALLA_HOME", show_default=True),
+]
+
+
+@app.command()
+def up(
+    *,
+    home: HomeOption = Path(DEFAULT_HOME),
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="REST API; its gRPC is the next port. 0: free ones.")
+    ] = 3001,
+    runner_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Runner; gRPC and Flight are the next two. 0: free ones.")
+    ] = 50050,
+    allow_path: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder below which files may be read and results written; repeatable. "
+            "Default: the working directory. Kalla's home is always allowed."
+        ),
+    ] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            help="PostgreSQL of your own for Kalla's state, instead of the embedded one.",
+            envvar="KALLA_DATABASE_URL",
+            show_envvar=True,
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the services' logs.")] = False,
+) -> None:
+    """Start Kalla on this machine; Ctrl-C stops it.
+
+    Starts PostgreSQL, the runner and the gateway as processes of their own, and says when they
+    are ready and where. All state is in the home folder and is there again at the next start.
+
+    Example: `kalla up --port 8080 --allow-path /data/exports`
+    """
+    from kalla_cli.up import UpOptions  # noqa: PLC0415 - help must not wait for imports
+    from kalla_cli.up_command import run  # noqa: PLC0415
+
+    options = UpOptions(home, port, runner_port, database_url, tuple(allow_path or ()))
+    with _sentences() as stop_request:
+        run(options, stop_request, verbose=verbose)
+
+
+@app.command()
+def demo(
+    home: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the demonstration's files and state; default: a new temporary one."),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=100, max=5_000_000, help="How many invoices to make.")] = 50_000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same data.")] = 7,
+) -> None:
+    """Reconcile invoices in PostgreSQL with payments in a CSV file, and see what comes out.
+
+    Makes both, starts Kalla, and does over REST what you would do: register the sources, look at
+    them, save a recipe, run it, read the results. The files stay; nothing is left running.
+
+    Example: `kalla demo --rows 500000`
+    """
+    from kalla_cli.demo import run_demo  # noqa: PLC0415
+
+    with _sentences(interrupted=_SIGNAL_BASE) as stop_request:
+        run_demo(home, rows, seed, stop_request)
+
+
+@app.command()
+def status(home: HomeOption = Path(DEFAULT_HOME)) -> None:
+    """Say whether Kalla runs on a home, and where.
+
+    Exits with 0 if it is ready, with 1 if it is not.
+
+    Example: `kalla status --home /srv/kalla`
+    """
+    from kalla_cli.status import show_status  # noqa: PLC0415
+
+    with _sentences():
+        if not show_status(home):
+            raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print Kalla's version.
+
+    Example: `kalla version`
+    """
+    print(f"kalla {installed_version('kalla')}")
+
+
+@contextmanager
+def _sentences(interrupted: int = 0) -> Generator[StopRequest]:
+    """Turn failures into one sentence and an exit code; `interrupted`: 128 adds the signal's number."""
+    with stop_signals() as stop_request:
+        try:
+            yield stop_request
+        except Stopped as stopped:
+            sys.exit(interrupted + stopped.signal if interrupted else 0)
+        except KallaError as error:
+            # A signal to the whole terminal ends children too: that is no failure of theirs.
+            if stop_request.received is not None:
+                sys.exit(interrupted + stop_request.received if interrupted else 0)
+            for line in getattr(error, "last_words", "").splitlines():
+                _errors.print(f"  {line}", markup=False, style="dim", soft_wrap=True)
+            _errors.print(f"kalla: {error.message}", markup=False, style="bold red", soft_wrap=True)
+            sys.exit(1)

@@ -1,0 +1,35 @@
+"""`kalla status`: what runs on a home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from kalla_cli.home import find_home
+
+
+def show_status(text: Path) -> bool:
+    """Print what runs on the home; whether all of it is ready."""
+    home = find_home(text)
+    if not home.in_use():
+        print(f"Kalla does not run on {home.path}.")
+        return False
+    state = home.read_state()
+    if state is None:
+        print(f"Kalla is starting on {home.path}.")
+        return False
+    gateway, runner = _word(state.gateway), _word(state.runner)
+    print(f"Kalla runs on {home.path} (process {state.pid}).")
+    print(f"  REST API   {state.gateway}   {gateway}")
+    print(f"  Runner     {state.runner}   {runner}   gRPC {state.runner_grpc}   Flight {state.runner_flight}")
+    if state.database:
+        print(f"  Database   embedded PostgreSQL on {state.database}")
+    return gateway == runner == "ready"
+
+
+def _word(url: str) -> str:
+    try:
+        return "ready" if httpx.get(f"{url}/ready", timeout=5.0, trust_env=False).is_success else "not ready"
+    except httpx.TransportError:
+        return "does not answer"

@@ -1,0 +1,226 @@
+"""`kalla up`: database, runner and gateway, each a process of its own, watched until somebody says stop.
+
+locked home -> PostgreSQL -> runner, gateway -> ready -> (one ended | a signal) -> all stopped, in reverse
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psutil
+from kalla_common.errors import Code, KallaError
+
+from kalla_cli.embedded_postgres import embedded_postgres, secret_file
+from kalla_cli.home import Home, RunningState, locked_home
+from kalla_cli.ports import LOOPBACK, choose_ports
+from kalla_cli.processes import Child, start
+from kalla_cli.services import Addresses, gateway_environment, runner_environment
+from kalla_cli.stopping import StopRequest
+
+_READY_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What the command line says.
+
+    Attributes:
+        home: Kalla's home.
+        port: REST port of the gateway (its gRPC port is the next one); 0 takes free ones.
+        runner_port: HTTP port of the runner (gRPC and Flight are the next two); 0 takes free ones.
+        database_url: a PostgreSQL of one's own; None starts the embedded one.
+        allow_paths: folders below which sources and outputs may lie; empty: the working directory.
+            Kalla's home is always allowed.
+    """
+
+    home: Path
+    port: int = 3001
+    runner_port: int = 50050
+    database_url: str | None = None
+    allow_paths: tuple[Path, ...] = ()
+
+
+class ProcessEnded(KallaError):  # noqa: N818 - named as what happened
+    """One of Kalla's processes ended by itself.
+
+    Attributes:
+        last_words: the end of its log.
+    """
+
+    def __init__(self, child: Child) -> None:
+        super().__init__(
+            Code.INTERNAL, f"{child.name} ended by itself ({child.how_it_ended()}); its log is {child.log}."
+        )
+        self.last_words = child.last_words()
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running Kalla.
+
+    Attributes:
+        home: its home.
+        addresses: where it listens.
+        children: its processes, in the order of their start.
+        database_url: Kalla's own database, password included.
+    """
+
+    home: Home
+    addresses: Addresses
+    children: tuple[Child, ...]
+    database_url: str
+    stop_request: StopRequest
+
+    def check(self) -> None:
+        """Raise if a stop was asked for or a process has ended.
+
+        Raises:
+            Stopped: a signal came.
+            ProcessEnded: names the process.
+        """
+        self.stop_request.check()
+        for child in self.children:
+            if not child.running:
+                raise ProcessEnded(child)
+
+
+@contextmanager
+def running_stack(options: UpOptions, stop_request: StopRequest) -> Generator[Stack]:
+    """A Kalla that is ready; everything is stopped on leaving.
+
+    Raises:
+        KallaError: it could not be started; ProcessEnded if a process did not stay.
+    """
+    with ExitStack() as closing:
+        home = closing.enter_context(locked_home(options.home))
+        gateway_ports = choose_ports(options.port, 2, "--port")
+        runner_ports = choose_ports(options.runner_port, 3, "--runner-port")
+        if shared := set(gateway_ports) & set(runner_ports):
+            raise KallaError(
+                Code.INVALID_REQUEST,
+                f"--port and --runner-port both need port {min(shared)}; move them apart.",
+            )
+        children: list[Child] = []
+        database_url, database = options.database_url, ""
+        if database_url is None:
+            log = home.logs / "postgres.log"
+            server = closing.enter_context(embedded_postgres(home.path, log, stop_request.check))
+            children.append(server.child)
+            database_url, database = server.url(), f"{LOOPBACK}:{server.port}"
+        addresses = Addresses(gateway_ports, runner_ports, database)
+        stack = Stack(home, addresses, tuple(children), database_url, stop_request)
+        for child in _start_services(stack, _roots(options, home), closing):
+            children.append(child)
+            stack = Stack(home, addresses, tuple(children), database_url, stop_request)
+            home.write_state(_state(stack, ready=False))
+        _wait_until_ready(stack)
+        home.write_state(_state(stack, ready=True))
+        yield stack
+
+
+def run_up(
+    options: UpOptions, stop_request: StopRequest, started: Callable[[Stack], None], tick: Callable[[], None]
+) -> None:
+    """Run Kalla until a signal comes or one of its processes ends.
+
+    Args:
+        options: what to run.
+        stop_request: how signals are heard of.
+        started: called once, when all is ready.
+        tick: called a few times a second from then on.
+
+    Raises:
+        Stopped: a signal came, and everything is stopped.
+        KallaError: as `running_stack`.
+    """
+    with running_stack(options, stop_request) as stack:
+        started(stack)
+        while True:
+            stack.check()
+            tick()
+            time.sleep(0.1)
+
+
+def _start_services(stack: Stack, roots: tuple[Path, ...], closing: ExitStack) -> Generator[Child]:
+    secret = "whsec_" + secret_file(stack.home.path / "webhook.secret")
+    runner = runner_environment(stack.addresses, stack.home.path, stack.database_url, secret, roots)
+    gateway = gateway_environment(stack.addresses, stack.home.path, stack.database_url, secret)
+    for name, module, environment in (
+        ("runner", "kalla_runner", runner),
+        ("gateway", "kalla_gateway", gateway),
+    ):
+        child = start(
+            f"The {name}",
+            # -P: a file in the working directory must not pass for a module of ours.
+            [sys.executable, "-P", "-m", module],
+            stack.home.logs / f"{name}.log",
+            environment={**os.environ, **environment},
+        )
+        closing.callback(child.stop, _STOP_SECONDS)
+        yield child
+
+
+def _roots(options: UpOptions, home: Home) -> tuple[Path, ...]:
+    roots: list[Path] = []
+    for path in options.allow_paths or (Path.cwd(),):
+        folder = path.expanduser().resolve()
+        if not folder.is_dir():
+            raise KallaError(Code.INVALID_REQUEST, f"--allow-path {path} is not a folder on this machine.")
+        roots.append(folder)
+    return (*roots, home.path)
+
+
+def _wait_until_ready(stack: Stack) -> None:
+    waiting = {"The runner": stack.addresses.runner, "The gateway": stack.addresses.gateway}
+    end = time.monotonic() + _READY_SECONDS
+    with httpx.Client(timeout=2.0, trust_env=False) as client:
+        while waiting:
+            stack.check()
+            for name, url in tuple(waiting.items()):
+                if _says_ready(client, url):
+                    del waiting[name]
+            if waiting and time.monotonic() > end:
+                name = next(iter(waiting))
+                raise KallaError(
+                    Code.INTERNAL,
+                    f"{name} was not ready within {_READY_SECONDS:.0f} s; the logs are in {stack.home.logs}.",
+                )
+            time.sleep(0.05)
+
+
+def _says_ready(client: httpx.Client, url: str) -> bool:
+    try:
+        return client.get(f"{url}/ready").is_success
+    except httpx.TransportError:
+        return False
+
+
+def _state(stack: Stack, *, ready: bool) -> RunningState:
+    places = stack.addresses
+    return RunningState(
+        ready=ready,
+        gateway=places.gateway,
+        runner=places.runner,
+        catalog_grpc=places.catalog_grpc,
+        runner_grpc=places.runner_grpc,
+        runner_flight=places.runner_flight,
+        database=places.database,
+        pid=os.getpid(),
+        processes={child.name: _identity(child) for child in stack.children},
+    )
+
+
+def _identity(child: Child) -> tuple[int, float]:
+    try:
+        return child.process.pid, psutil.Process(child.process.pid).create_time()
+    except psutil.NoSuchProcess:
+        return child.process.pid, 0.0

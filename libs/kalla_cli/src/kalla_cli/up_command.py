@@ -1,0 +1,49 @@
+"""What `kalla up` says while it runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Final
+
+from kalla_cli.home import find_home
+from kalla_cli.logs import LogFollower
+from kalla_cli.stopping import StopRequest
+from kalla_cli.up import Stack, UpOptions, run_up
+
+_LOGS: Final = ("postgres.log", "runner.log", "gateway.log")
+
+
+def run(options: UpOptions, stop_request: StopRequest, *, verbose: bool) -> None:
+    """Run Kalla and print where it is; raises as `run_up`."""
+    begin = time.monotonic()
+    logs = find_home(options.home).logs
+    follower = LogFollower(tuple(logs / name for name in _LOGS), sys.stdout) if verbose else None
+
+    def started(stack: Stack) -> None:
+        _show(stack, time.monotonic() - begin)
+
+    def tick() -> None:
+        if follower is not None:
+            follower.show_new()
+
+    print("Starting Kalla ...", flush=True)
+    try:
+        run_up(options, stop_request, started, tick)
+    finally:
+        tick()
+        if stop_request.received is not None:
+            print("Kalla has stopped.", flush=True)
+
+
+def _show(stack: Stack, seconds: float) -> None:
+    places = stack.addresses
+    print(f"Kalla is ready after {seconds:.1f} s.")
+    print(f"  REST API   {places.gateway}   (try {places.gateway}/docs)")
+    print(f"  Runner     {places.runner}   gRPC {places.runner_grpc}   Flight {places.runner_flight}")
+    if places.database:
+        print(f"  Database   embedded PostgreSQL on {places.database}")
+    else:
+        print("  Database   your own")
+    print(f"  Home       {stack.home.path}   (logs in {stack.home.logs})")
+    print("Ctrl-C stops it.", flush=True)
