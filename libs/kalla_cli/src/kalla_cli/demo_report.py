@@ -1,0 +1,77 @@
+"""What the demonstration prints of previews, runs and results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_TITLES: Final = {
+    "matched": "matched: invoice and payment belong together",
+    "unmatched_left": "unmatched_left: invoices without a payment",
+    "unmatched_right": "unmatched_right: payments without an invoice",
+}
+
+
+def show_preview(console: Console, preview: Mapping[str, Any]) -> None:
+    """Print a few rows of a source, its columns and their types."""
+    title = f"{preview['alias']}, {preview['total_rows']:,} rows"
+    headers = [f"{column['name']}\n[dim]{column['data_type']}[/]" for column in preview["columns"]]
+    console.print(_table(title, headers, preview["rows"]))
+
+
+def show_run(console: Console, run: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the counts of a completed run, what it noticed, some rows, and where the files lie."""
+    left, right = run["diagnostics"]["left"], run["diagnostics"]["right"]
+    _show_counts(console, run, left, right)
+    _show_findings(console, left, right)
+    for name, page in results.items():
+        headers = [column["name"] for column in page["columns"]]
+        console.print(_table(f"{_TITLES[name]} ({page['total_rows']:,} rows)", headers, page["rows"]))
+    console.print("\nAll rows are in plain Parquet files, with a manifest of their hashes:")
+    for name in _TITLES:
+        console.print(f"  {run['output_' + name]}", soft_wrap=True)
+
+
+def _show_counts(
+    console: Console, run: Mapping[str, Any], left: Mapping[str, Any], right: Mapping[str, Any]
+) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in ("", "rows", "matched", "unmatched"):
+        table.add_column(header, justify="left" if not header else "right")
+    for side in (left, right):
+        proof = f"{side['total_rows']:,}", f"{side['matched_rows']:,}", f"{side['unmatched_rows']:,}"
+        table.add_row(side["alias"], *proof)
+    console.print(table)
+    console.print(
+        f"[bold]{run['matched_count']:,}[/] pairs match. Every row is accounted for, on both sides.\n"
+    )
+
+
+def _show_findings(console: Console, left: Mapping[str, Any], right: Mapping[str, Any]) -> None:
+    """What the run noticed by the way, as sentences."""
+    for side in (left, right):
+        found: list[str] = []
+        if side["duplicate_keys"]:
+            examples = ", ".join(side["duplicate_key_examples"][:2])
+            found.append(f"{side['duplicate_keys']:,} primary keys come more than once, such as {examples}")
+        if side["would_match_trimmed"]:
+            found.append(f"{side['would_match_trimmed']:,} unmatched rows would match without spaces around")
+        if side["would_match_case_folded"]:
+            found.append(f"{side['would_match_case_folded']:,} unmatched rows would match in one case")
+        for sentence in found:
+            console.print(f"[yellow]![/] {side['alias']}: {sentence}")
+    console.print()
+
+
+def _table(title: str, headers: list[str], rows: list[list[str | None]]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        table.add_column(header, no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text("NULL", style="dim") if cell is None else Text(cell) for cell in row))
+    return table
