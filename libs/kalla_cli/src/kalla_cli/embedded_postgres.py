@@ -89,7 +89,7 @@ def secret_file(path: Path) -> str:
     """The secret in `path`, readable by its owner only; made if missing."""
     if not path.exists():
         # Written aside first: a half-written secret would lock us out for good.
-        fresh = path.with_suffix(".new")
+        fresh = path.with_name(path.name + ".new")
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             # Hexadecimal needs no escaping in a URL and is base64 too, as webhook secrets have to be.

@@ -55,14 +55,14 @@ def runner_environment(
     """KALLA_RUNNER_* of a runner on this machine; `roots` are the allowed folders."""
     http_port, grpc_port, flight_port = addresses.runner_ports
     return {
-        "KALLA_RUNNER_HOST": LOOPBACK,
+        "KALLA_RUNNER_LISTEN_HOST": LOOPBACK,
         "KALLA_RUNNER_HTTP_PORT": str(http_port),
         "KALLA_RUNNER_GRPC_PORT": str(grpc_port),
         "KALLA_RUNNER_FLIGHT_PORT": str(flight_port),
         "KALLA_RUNNER_DATABASE_URL": database_url,
         "KALLA_RUNNER_WORK_DIR": str(home / "runner"),
         "KALLA_RUNNER_ALLOWED_ROOTS": json.dumps([str(root) for root in roots]),
-        "KALLA_RUNNER_WEBHOOK_SECRET": secret,
+        "KALLA_RUNNER_CALLBACK_SECRET": secret,
     }
 
 
