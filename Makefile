@@ -1,7 +1,12 @@
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-STUBS  := libs/kalla_common/src
+# Kalla needs Python 3.11 or newer and make. Another interpreter: make PYTHON=/path/to/python3 <target>
+NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$p"; break; }; done)
+endif
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test check bench stubs fuzz constraints clean
@@ -10,36 +15,41 @@ help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.run: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Kalla needs Python 3.11 or newer; name one with: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+	  echo "Kalla needs Python 3.11 or newer with venv (on Debian and Ubuntu: apt install python3-venv)."; \
+	  echo "If it is not on the PATH, name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV) (once, a minute or two) ..."
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(PIP) -e . || { echo "The packages could not be installed; is there a network? Run make again to go on."; exit 1; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "Adding the tools for development ..."
+	@$(PIP) -e '.[dev]' || { echo "The tools could not be installed; is there a network? Run make again to go on."; exit 1; }
 	@touch $@
 
 setup: $(VENV)/.dev ## Make .venv with everything for development
 
-demo: $(VENV)/.run ## Reconcile invoices in PostgreSQL with payments in a CSV file
-	$(BIN)/kalla demo
+demo: $(VENV)/.run ## Reconcile invoices in PostgreSQL with payments in a CSV file; ARGS="--rows 500000"
+	@$(BIN)/kalla demo $(ARGS)
 
-up: $(VENV)/.run ## Start Kalla on this machine
-	$(BIN)/kalla up
+up: $(VENV)/.run ## Start Kalla on this machine; ARGS="--port 8080"
+	@$(BIN)/kalla up $(ARGS)
 
-test: $(VENV)/.dev ## Run all tests
-	$(BIN)/pytest
+test: $(VENV)/.dev ## Run all tests; ARGS="-k trap_07 -x" are pytest's
+	$(BIN)/pytest $(ARGS)
 
-check: $(VENV)/.dev ## Lint, types, contracts and stubs
+check: $(VENV)/.dev ## Lint, types, contracts, stubs and deployment files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/python libs/kalla_common/generate_stubs.py --check
+	$(BIN)/hadolint deploy/docker/Dockerfile
 
 bench: $(VENV)/.dev ## Measure Kalla against other tools
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.run $(ARGS)
 
 fuzz: $(VENV)/.dev ## Compare Kalla with DuckDB on CASES random cases (default 5000)
 	$(BIN)/python -m tests.differential --cases $(or $(CASES),5000)
