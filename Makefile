@@ -47,6 +47,7 @@ check: $(VENV)/.dev ## Lint, types, contracts, stubs and deployment files
 	$(BIN)/buf lint
 	$(BIN)/python libs/kalla_common/generate_stubs.py --check
 	$(BIN)/hadolint deploy/docker/Dockerfile
+	$(BIN)/pytest -q tests/unit/deploy
 
 bench: $(VENV)/.dev ## Measure Kalla against other tools
 	$(BIN)/python -m benchmarks.run $(ARGS)

@@ -55,7 +55,7 @@ def runner_environment(
     """KALLA_RUNNER_* of a runner on this machine; `roots` are the allowed folders."""
     http_port, grpc_port, flight_port = addresses.runner_ports
     return {
-        "KALLA_RUNNER_LISTEN_HOST": LOOPBACK,
+        "KALLA_RUNNER_HOST": LOOPBACK,
         "KALLA_RUNNER_HTTP_PORT": str(http_port),
         "KALLA_RUNNER_GRPC_PORT": str(grpc_port),
         "KALLA_RUNNER_FLIGHT_PORT": str(flight_port),
