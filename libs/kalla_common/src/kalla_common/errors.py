@@ -79,6 +79,8 @@ class Code(StrEnum):
     """The run was cancelled."""
     UNAUTHENTICATED = "UNAUTHENTICATED"
     """The caller is not allowed to make this call."""
+    CALLER_NOT_ALLOWED = "CALLER_NOT_ALLOWED"
+    """The caller is known, or its place is, and may not make this call."""
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     """The call took longer than its deadline."""
     INTERNAL = "INTERNAL"
@@ -128,6 +130,7 @@ CATALOGUE: Final[dict[Code, CodeInfo]] = {
     Code.CONSERVATION_FAILED: CodeInfo(_S.DATA_LOSS, 500),
     Code.CANCELLED: CodeInfo(_S.CANCELLED, 409),
     Code.UNAUTHENTICATED: CodeInfo(_S.UNAUTHENTICATED, 401),
+    Code.CALLER_NOT_ALLOWED: CodeInfo(_S.PERMISSION_DENIED, 403),
     Code.DEADLINE_EXCEEDED: CodeInfo(_S.DEADLINE_EXCEEDED, 504, retryable=True),
     Code.INTERNAL: CodeInfo(_S.INTERNAL, 500),
 }

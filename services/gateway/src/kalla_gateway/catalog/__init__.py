@@ -1,0 +1,1 @@
+"""CatalogService: sources, recipes and runs over gRPC."""

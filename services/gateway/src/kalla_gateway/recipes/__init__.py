@@ -1,0 +1,1 @@
+"""Recipes: which SQL says what a match is, and over which sources."""

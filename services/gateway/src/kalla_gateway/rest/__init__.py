@@ -1,0 +1,1 @@
+"""What all REST endpoints share: exact JSON, one error shape, limits, metrics."""

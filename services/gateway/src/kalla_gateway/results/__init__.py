@@ -1,0 +1,1 @@
+"""The rows that a completed run left, as pages or as files."""

@@ -1,0 +1,74 @@
+"""The runner's control over gRPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from kalla.runner.v1 import job_pb2
+from kalla.runner.v1 import runner_service_pb2 as pb
+from kalla.runner.v1.runner_service_pb2_grpc import RunnerServiceStub
+from kalla_common.domain import ColumnInfo, JobSpec, SourceSpec
+from kalla_common.errors import Code, KallaError
+from kalla_common.rpc import convert
+
+from kalla_gateway.runner.ports import JobView
+
+CONTROL_SECONDS = 10.0
+CHECK_SECONDS = 2.0
+
+
+class GrpcControl:
+    """RunnerControl over a channel made by `kalla_common.rpc.client.make_channel`.
+
+    Args:
+        channel: to the runner; it raises the runner's KallaErrors.
+        submit_seconds: how long accepting a job may take.
+        describe_seconds: how long reading the columns of a source may take.
+    """
+
+    def __init__(self, channel: aio.Channel, submit_seconds: float, describe_seconds: float) -> None:
+        self._stub = RunnerServiceStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        self._health_check = health.Check
+        self._submit_seconds = submit_seconds
+        self._describe_seconds = describe_seconds
+
+    async def submit(self, spec: JobSpec) -> None:
+        """See RunnerControl."""
+        request = pb.SubmitJobRequest(spec=convert.job_spec_to_proto(spec))
+        await self._stub.SubmitJob(request, timeout=self._submit_seconds)
+
+    async def job(self, run_id: str) -> JobView:
+        """See RunnerControl."""
+        answer = await self._stub.GetJob(pb.GetJobRequest(run_id=run_id), timeout=CONTROL_SECONDS)
+        return _view(answer.job)
+
+    async def cancel(self, run_id: str) -> JobView:
+        """See RunnerControl."""
+        answer = await self._stub.CancelJob(pb.CancelJobRequest(run_id=run_id), timeout=CONTROL_SECONDS)
+        return _view(answer.job)
+
+    async def describe(self, source: SourceSpec) -> tuple[ColumnInfo, ...]:
+        """See RunnerControl."""
+        request = pb.DescribeSourceRequest(source=convert.source_to_proto(source))
+        answer = await self._stub.DescribeSource(request, timeout=self._describe_seconds)
+        return tuple(convert.column_from_proto(column) for column in answer.columns)
+
+    async def check(self) -> None:
+        """See RunnerControl."""
+        answer = await self._health_check(health_pb2.HealthCheckRequest(), timeout=CHECK_SECONDS)
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise KallaError(Code.RUNNER_UNAVAILABLE, "The runner is starting or stopping; try again soon.")
+
+
+def _view(job: job_pb2.Job) -> JobView:
+    return JobView(
+        run_id=job.run_id,
+        state=convert.state_from_proto(job.state),
+        progress=convert.progress_from_proto(job.progress) if job.HasField("progress") else None,
+        result=convert.result_from_proto(job.result) if job.HasField("result") else None,
+        error_code=job.error.code if job.HasField("error") else None,
+        error_message=job.error.message if job.HasField("error") else None,
+    )

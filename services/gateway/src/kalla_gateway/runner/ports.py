@@ -1,0 +1,106 @@
+"""What the gateway needs of a runner, free of any wire format."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import pyarrow as pa
+from kalla_common.domain import ColumnInfo, JobProgress, JobResult, JobSpec, JobState, SourceSpec
+
+
+class Output(StrEnum):
+    """The three outputs of a run."""
+
+    MATCHED = "matched"
+    UNMATCHED_LEFT = "unmatched_left"
+    UNMATCHED_RIGHT = "unmatched_right"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRows:
+    """Rows of a source, after its filters."""
+
+    source: SourceSpec
+    limit: int | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRows:
+    """Rows of an output of a completed run, in file order."""
+
+    run_id: str
+    output: Output
+    limit: int | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as the runner knows it."""
+
+    run_id: str
+    state: JobState
+    progress: JobProgress | None = None
+    result: JobResult | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows as text cells (NULL as None), and how many there are in all."""
+
+    columns: tuple[ColumnInfo, ...]
+    rows: list[list[str | None]]
+    total_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowStream:
+    """An open stream of rows; `batches` may be consumed once."""
+
+    schema: pa.Schema
+    columns: tuple[ColumnInfo, ...]
+    total_rows: int
+    batches: AsyncIterator[pa.RecordBatch]
+
+
+class RunnerControl(Protocol):
+    """Starts, asks for and ends jobs. All methods raise KallaError."""
+
+    async def submit(self, spec: JobSpec) -> None:
+        """Return once the job is journaled; DEADLINE_EXCEEDED leaves open whether it is."""
+        ...
+
+    async def job(self, run_id: str) -> JobView:
+        """Return the job; RUN_NOT_FOUND if the runner never accepted it."""
+        ...
+
+    async def cancel(self, run_id: str) -> JobView:
+        """End the job now; one that has ended stays as it is."""
+        ...
+
+    async def describe(self, source: SourceSpec) -> tuple[ColumnInfo, ...]:
+        """Return the columns of a source."""
+        ...
+
+    async def check(self) -> None:
+        """Raise RUNNER_UNAVAILABLE unless the runner takes calls."""
+        ...
+
+
+class RunnerRows(Protocol):
+    """Brings rows. All methods raise KallaError."""
+
+    async def page(self, rows: SourceRows | OutputRows) -> Page:
+        """Return the rows asked for, all at once."""
+        ...
+
+    def stream(self, rows: SourceRows | OutputRows) -> AbstractAsyncContextManager[RowStream]:
+        """Open the rows asked for as a stream; leaving the block ends it on the runner too."""
+        ...

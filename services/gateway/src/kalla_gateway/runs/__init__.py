@@ -1,0 +1,1 @@
+"""Runs: from the request to the end that the runner reports."""

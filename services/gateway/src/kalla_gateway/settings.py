@@ -1,0 +1,64 @@
+"""What the gateway can be told from outside: KALLA_GATEWAY_* (nested: KALLA_GATEWAY_TLS__CA_FILE)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kalla_common.settings import CommonSettings
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+from standardwebhooks import Webhook
+
+
+class GatewaySettings(CommonSettings):
+    """The gateway's settings; built once in `main`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KALLA_GATEWAY_", frozen=True, env_nested_delimiter="__", extra="ignore"
+    )
+
+    host: str = "127.0.0.1"
+    """Address that REST and gRPC listen on."""
+    port: int = Field(default=3001, ge=0, le=65535)
+    """REST; 0 takes any free port, which the log line `gateway_listening` names."""
+    grpc_port: int = Field(default=3002, ge=0, le=65535)
+    """CatalogService; 0 takes any free port."""
+    database_url: SecretStr
+    """postgresql://user:password@host:port/database"""
+    runner_grpc: str = "127.0.0.1:50051"
+    """Control address of the runner, host:port."""
+    runner_flight: str = "127.0.0.1:50052"
+    """Arrow Flight address of the runner, host:port."""
+    callback_url: str | None = None
+    """Base of the worker callbacks as the runner reaches it; default: this host's REST port."""
+    output_root: Path = Path.home() / ".kalla" / "runs"
+    """The outputs of a run go to <output_root>/<run_id>, on the runner's file system."""
+    webhook_secret: SecretStr | None = None
+    """Secret shared with the runner (base64, whsec_...). Without it only loopback callers may report."""
+    database_pool: int = Field(default=10, ge=1)
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    submit_seconds: float = Field(default=10.0, gt=0)
+    """How long the runner may take to accept a job."""
+    rows_seconds: float = Field(default=60.0, gt=0)
+    """How long a preview, a filtered load or a page of results may take."""
+    download_seconds: float = Field(default=3600.0, gt=0)
+    """How long the download of a whole output may take."""
+    silence_seconds: float = Field(default=5.0, gt=0)
+    """The runner is asked about a run of which nothing was heard for so long."""
+    reconcile_seconds: float = Field(default=2.0, gt=0)
+    """Pause between two looks for silent runs."""
+    heartbeat_seconds: float = Field(default=10.0, gt=0)
+    """Pause between two signs of life on an event stream."""
+    shutdown_seconds: int = Field(default=5, ge=0)
+    """How long requests may go on after SIGTERM."""
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _usable_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            try:
+                Webhook(secret.get_secret_value())
+            except (ValueError, RuntimeError):
+                # The text of the error must not show the secret.
+                raise ValueError("webhook_secret must be base64, with or without whsec_") from None
+        return secret

@@ -1,0 +1,1 @@
+"""Registered sources: where data lies, previews of it, whether it could be reached."""

@@ -1,0 +1,63 @@
+"""The REST endpoints of sources."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from kalla_common.filters_json import parse_conditions
+
+from kalla_gateway.rest.context import Services
+from kalla_gateway.rest.errors import documented
+from kalla_gateway.rest.exact_json import ExactJsonRoute
+from kalla_gateway.rest.schemas import Saved
+from kalla_gateway.sources import repository, service
+from kalla_gateway.sources.schemas import (
+    DEFAULT_LOAD,
+    DEFAULT_PREVIEW,
+    MAX_LOAD,
+    MAX_PREVIEW,
+    LoadScoped,
+    RegisterSource,
+    SourceOut,
+    SourceRowsOut,
+)
+
+router = APIRouter(prefix="/api/sources", tags=["Sources"], route_class=ExactJsonRoute)
+
+
+@router.get("", responses=documented(503))
+async def list_sources(services: Services) -> list[SourceOut]:
+    """List all sources, newest first."""
+    async with services.database.reading() as session:
+        return [SourceOut.of(row) for row in await repository.newest_first(session)]
+
+
+@router.post("", responses=documented(400, 503))
+async def register_source(body: RegisterSource, services: Services) -> Saved:
+    """Register a source, or update the one with its alias."""
+    async with services.database.writing() as session:
+        row = await service.register(session, body.alias, body.uri, body.source_type)
+    services.contact.look_soon(row)
+    return Saved(message="Source registered")
+
+
+@router.get("/{alias}/preview", responses=documented(400, 404, 422, 502, 503, 504))
+async def preview_source(
+    alias: str,
+    services: Services,
+    limit: Annotated[
+        int, Query(ge=1, description=f"More than {MAX_PREVIEW} counts as {MAX_PREVIEW}.")
+    ] = DEFAULT_PREVIEW,
+) -> SourceRowsOut:
+    """Show the columns and some rows of a source."""
+    page = await services.source_reader.read(alias, (), min(limit, MAX_PREVIEW))
+    return SourceRowsOut.of(alias, page)
+
+
+@router.post("/{alias}/load-scoped", responses=documented(400, 404, 422, 502, 503, 504))
+async def load_scoped(alias: str, services: Services, body: LoadScoped) -> SourceRowsOut:
+    """Load the rows of a source that fulfil all conditions."""
+    filters = parse_conditions(body.conditions or [])
+    limit = DEFAULT_LOAD if body.limit is None else min(body.limit, MAX_LOAD)
+    return SourceRowsOut.of(alias, await services.source_reader.read(alias, filters, limit))

@@ -1,0 +1,130 @@
+"""The JSON of sources."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from kalla_common.domain import ColumnInfo
+from kalla_common.uris import mask_uri
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
+
+from kalla_gateway.runner.ports import Page
+from kalla_gateway.sources.tables import SourceRow
+
+DEFAULT_PREVIEW, MAX_PREVIEW = 10, 100
+DEFAULT_LOAD, MAX_LOAD = 200, 1000
+
+
+class SourceOut(BaseModel):
+    """A registered source; the password in its URI is masked."""
+
+    alias: str
+    uri: str
+    source_type: str
+    status: str = Field(description="How the last contact ended: connected, unreachable or unknown.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "alias": "invoices",
+                "uri": "postgres://reader:***@db.example.com:5432/sales?table=invoices",
+                "source_type": "postgres",
+                "status": "connected",
+            }
+        }
+    )
+
+    @classmethod
+    def of(cls, row: SourceRow) -> SourceOut:
+        """The public form of a row."""
+        return cls(alias=row.alias, uri=mask_uri(row.uri), source_type=row.source_type, status=row.status)
+
+
+class RegisterSource(BaseModel):
+    """A source to add, or to update by its alias."""
+
+    alias: Annotated[str, Field(min_length=1)]
+    uri: Annotated[
+        str, Field(min_length=1, description="A password written as *** keeps the one that is stored.")
+    ]
+    source_type: Annotated[str, Field(description="postgres, elasticsearch or file")]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "alias": "payments",
+                "uri": "/data/payments.csv",
+                "source_type": "file",
+            }
+        }
+    )
+
+
+class LoadScoped(BaseModel):
+    """Which rows of a source to load."""
+
+    conditions: list[Any] | None = Field(
+        default=None,
+        description="FilterCondition[]: column, op (eq, neq, gt, gte, lt, lte, between, in, like), value",
+    )
+    limit: Annotated[StrictInt, Field(ge=1)] | None = Field(
+        default=None, description=f"Default {DEFAULT_LOAD}; more than {MAX_LOAD} counts as {MAX_LOAD}."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "conditions": [{"column": "amount", "op": "gte", "value": 1000}],
+                "limit": 200,
+            }
+        }
+    )
+
+
+class ColumnOut(BaseModel):
+    """A column with its plain type name."""
+
+    name: str
+    data_type: str
+    nullable: bool
+
+    @classmethod
+    def of(cls, column: ColumnInfo) -> ColumnOut:
+        """The public form of a column."""
+        return cls(name=column.name, data_type=column.data_type, nullable=column.nullable)
+
+
+class SourceRowsOut(BaseModel):
+    """Rows of a source as text cells, NULL as null."""
+
+    alias: str
+    columns: list[ColumnOut]
+    rows: list[list[str | None]]
+    total_rows: int
+    preview_rows: int
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "alias": "invoices",
+                "columns": [
+                    {"name": "id", "data_type": "integer", "nullable": False},
+                    {"name": "amount", "data_type": "decimal(12,2)", "nullable": True},
+                ],
+                "rows": [["1", "100.00"], ["2", None]],
+                "total_rows": 5000,
+                "preview_rows": 2,
+            }
+        }
+    )
+
+    @classmethod
+    def of(cls, alias: str, page: Page) -> SourceRowsOut:
+        """The public form of a page."""
+        return cls(
+            alias=alias,
+            columns=[ColumnOut.of(column) for column in page.columns],
+            rows=page.rows,
+            total_rows=page.total_rows,
+            preview_rows=len(page.rows),
+        )

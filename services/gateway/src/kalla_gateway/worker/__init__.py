@@ -1,0 +1,1 @@
+"""What the runner reports about its jobs."""
