@@ -62,7 +62,7 @@ def runner_environment(
         "KALLA_RUNNER_DATABASE_URL": database_url,
         "KALLA_RUNNER_WORK_DIR": str(home / "runner"),
         "KALLA_RUNNER_ALLOWED_ROOTS": json.dumps([str(root) for root in roots]),
-        "KALLA_RUNNER_CALLBACK_SECRET": secret,
+        "KALLA_RUNNER_WEBHOOK_SECRET": secret,
     }
 
 
