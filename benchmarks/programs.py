@@ -147,13 +147,13 @@ def polars_lazy(inputs: Inputs) -> None:
 
 
 def datacompy_polars(inputs: Inputs) -> None:
-    """Compare by datacompy on Polars frames: the n-th row of a reference with the n-th, tolerance through floats."""
+    """Compare by datacompy: the n-th row of a reference with the n-th, tolerance through floats."""
     import datacompy
     import polars as pl
 
     left, right = pl.collect_all([_polars_scan(inputs.left, "left"), _polars_scan(inputs.right, "right")])
     right = right.rename({"invoice_ref": "reference", "paid_amount": "amount"})
-    compare = datacompy.PolarsCompare(left, right, join_columns="reference", abs_tol=float(TOLERANCE))
+    compare = datacompy.PolarsCompare(left, right, "reference", abs_tol=float(TOLERANCE))
     pairs = compare.intersect_rows
     near = pairs.filter(pl.col("amount_match"))
     far = pairs.filter(~pl.col("amount_match"))
