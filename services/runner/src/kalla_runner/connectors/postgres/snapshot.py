@@ -1,0 +1,183 @@
+"""One moment of one database, seen by every connection that reads from it.
+
+The first connection exports its snapshot and stays open, which keeps the moment alive; all
+further ones import it. So both sides of a run, and all partitions of a table, are read as of
+the same moment, however much is written meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any, Final, LiteralString, cast
+
+import psycopg
+import pyarrow as pa
+from adbc_driver_manager import Error as AdbcError
+from kalla_common.errors import Code, KallaError
+from psycopg import sql
+
+from kalla_runner.connectors.base import ReadSession
+from kalla_runner.connectors.postgres.address import PostgresAddress
+from kalla_runner.connectors.postgres.errors import connect_error, query_error
+from kalla_runner.connectors.postgres.reader import Reader
+
+Statement = LiteralString | sql.SQL | sql.Composed
+
+_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_SETTINGS: Final = (
+    # Casts to text must not depend on how the server or the user is configured.
+    "SET LOCAL TimeZone = 'UTC'",
+    "SET LOCAL DateStyle = 'ISO, YMD'",
+    "SET LOCAL IntervalStyle = 'postgres'",
+    "SET LOCAL extra_float_digits = 1",
+    "SET LOCAL bytea_output = 'hex'",
+    # A sequential scan begins at the table's beginning, so that rows come in their order.
+    "SET LOCAL synchronize_seqscans = off",
+    # The connection that holds the snapshot idles while others read.
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+)
+_IDENTITY: Final = """
+    SELECT (SELECT oid::int8 FROM pg_database WHERE datname = current_database()), current_database(),
+           pg_postmaster_start_time()::text, current_setting('server_version_num')::int,
+           current_setting('server_encoding')
+"""
+_MOMENT: Final = """
+    SELECT pg_export_snapshot(), pg_current_snapshot()::text,
+           (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END)::text
+"""
+
+
+class Snapshot:
+    """A moment of a database as one user sees it.
+
+    Attributes:
+        address: where the database is; its table plays no part.
+        version: the server's version as a number, 180000 for 18.0.
+        encoding: the server's encoding; SQL_ASCII lets any bytes in.
+        pin: what identifies the moment.
+    """
+
+    def __init__(self, address: PostgresAddress, session: ReadSession) -> None:
+        self.address = address
+        self._idle: list[Reader] = []
+        try:
+            self._control = psycopg.connect(address.conninfo, autocommit=True)
+        except psycopg.Error as error:
+            raise connect_error(error, address.server, address.database) from error
+        try:
+            self._begin(session)
+        except psycopg.Error as error:
+            self._control.close()
+            raise query_error(error, f"the database {address.database!r}") from error
+
+    def _begin(self, session: ReadSession) -> None:
+        identity = self._control.execute(_IDENTITY).fetchone()
+        assert identity is not None  # noqa: S101 - a SELECT without FROM has one row
+        oid, database, started, self.version, self.encoding = identity
+        system = self._system_identifier()
+        # A standby has the system identifier of its primary, but not its snapshots.
+        key = f"postgres snapshot {system} {oid} {started}"
+        self._start = (_BEGIN, *_SETTINGS)
+        if self.version >= 170000:  # noqa: PLR2004 - the setting came with 17
+            self._start += ("SET LOCAL transaction_timeout = 0",)
+        moment = cast("tuple[str, str, str] | None", session.shared.get(key))
+        if moment is None:
+            self._run(self._start)
+            moment = cast("tuple[str, str, str]", self._control.execute(_MOMENT).fetchone())
+            session.shared[key] = moment
+            self._start = self._imported(moment[0])
+        else:
+            self._start = self._imported(moment[0])
+            self._run(self._start)
+        self.pin: dict[str, str | int] = {
+            "server": str(system),
+            "database": database,
+            "snapshot": moment[0],
+            "transactions": moment[1],
+            "wal_lsn": moment[2],
+        }
+
+    def _system_identifier(self) -> str:
+        try:
+            row = self._control.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
+        except psycopg.errors.InsufficientPrivilege:
+            # Some hosting services keep the function to themselves.
+            return ""
+        return "" if row is None else str(row[0])
+
+    def _imported(self, name: str) -> tuple[str, ...]:
+        statement = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(name))
+        return (self._start[0], statement.as_string(self._control), *self._start[1:])
+
+    def _run(self, statements: Sequence[str]) -> None:
+        for statement in statements:
+            self._control.execute(statement.encode())
+
+    def query(
+        self, statement: Statement, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
+        """Rows of a query in the snapshot.
+
+        Raises:
+            psycopg.Error: it failed; the snapshot stays usable.
+        """
+        # The savepoint keeps one source's failed query from ending the other's transaction.
+        with self._control.transaction():
+            return self._control.execute(statement, parameters or None).fetchall()
+
+    def text(self, statement: sql.Composable) -> str:
+        """A composed statement as the server's connection would quote it."""
+        return statement.as_string(self._control)
+
+    def batches(self, query: sql.Composable) -> Generator[pa.RecordBatch]:
+        """The rows of a query over a reading connection of its own; callable from any thread.
+
+        Raises:
+            adbc_driver_manager.Error: it failed.
+            KallaError: no further connection came about.
+        """
+        text = self.text(query)
+        with self._reader() as reader, closing(reader.batches(text)) as batches:
+            yield from batches
+
+    @contextmanager
+    def _reader(self) -> Generator[Reader]:
+        reader = self._idle.pop() if self._idle else self._new_reader()
+        try:
+            yield reader
+        except BaseException:
+            # In mid-query or in a failed transaction: of no further use.
+            reader.close()
+            raise
+        self._idle.append(reader)
+
+    def _new_reader(self) -> Reader:
+        try:
+            return Reader(self.address, self._start)
+        except AdbcError as error:
+            if "snapshot" in str(error):
+                raise KallaError(
+                    Code.SOURCE_CHANGED,
+                    f"The snapshot of the database {self.address.database!r} is gone; start again.",
+                ) from error
+            raise
+
+    def close(self) -> None:
+        """Let go of the moment and close all connections."""
+        while self._idle:
+            self._idle.pop().close()
+        self._control.close()
+
+
+def snapshot_of(address: PostgresAddress, session: ReadSession) -> Snapshot:
+    """The session's snapshot of a database, taken when first asked for."""
+    # The connection string holds the password: as a key it must not be found by a debugger's dump.
+    key = f"postgres connection {hash(address.conninfo):x}"
+    found = session.shared.get(key)
+    if isinstance(found, Snapshot) and found.address.conninfo == address.conninfo:
+        return found
+    snapshot = Snapshot(address, session)
+    session.closing.callback(snapshot.close)
+    session.shared[key] = snapshot
+    return snapshot
