@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -43,6 +44,8 @@ def main() -> None:
         name = "__".join(str(part) for part in first["loc"]).upper()
         sys.exit(f"KALLA_GATEWAY_{name}: {first['msg']}")
     shutdown_telemetry = setup_telemetry("kalla-gateway", settings)
+    # It tells in its own words what our own lines say.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         uvloop.run(serve(settings))
     except (KallaError, OSError) as error:

@@ -104,7 +104,7 @@ def _validation_error(problems: Any) -> KallaError:
     where, field = place[0], ".".join(place[1:])
     if where == "body" and not field:
         message = (
-            "The request needs a JSON body (Content-Type: application/json)."
+            "The request needs a JSON object as its body, with Content-Type: application/json."
             if first["type"] in ("missing", "model_attributes_type")
             else f"The body is wrong: {first['msg']}."
         )

@@ -13,7 +13,7 @@ from kalla_common.domain import ColumnInfo, JobSpec, SourceSpec
 from kalla_common.errors import Code, KallaError
 from kalla_common.rpc import convert
 
-from kalla_gateway.runner.ports import JobView
+from kalla_gateway.runner.ports import JobView, naming_runner
 
 CONTROL_SECONDS = 10.0
 CHECK_SECONDS = 2.0
@@ -38,27 +38,32 @@ class GrpcControl:
     async def submit(self, spec: JobSpec) -> None:
         """See RunnerControl."""
         request = pb.SubmitJobRequest(spec=convert.job_spec_to_proto(spec))
-        await self._stub.SubmitJob(request, timeout=self._submit_seconds)
+        with naming_runner():
+            await self._stub.SubmitJob(request, timeout=self._submit_seconds)
 
     async def job(self, run_id: str) -> JobView:
         """See RunnerControl."""
-        answer = await self._stub.GetJob(pb.GetJobRequest(run_id=run_id), timeout=CONTROL_SECONDS)
+        with naming_runner():
+            answer = await self._stub.GetJob(pb.GetJobRequest(run_id=run_id), timeout=CONTROL_SECONDS)
         return _view(answer.job)
 
     async def cancel(self, run_id: str) -> JobView:
         """See RunnerControl."""
-        answer = await self._stub.CancelJob(pb.CancelJobRequest(run_id=run_id), timeout=CONTROL_SECONDS)
+        with naming_runner():
+            answer = await self._stub.CancelJob(pb.CancelJobRequest(run_id=run_id), timeout=CONTROL_SECONDS)
         return _view(answer.job)
 
     async def describe(self, source: SourceSpec) -> tuple[ColumnInfo, ...]:
         """See RunnerControl."""
         request = pb.DescribeSourceRequest(source=convert.source_to_proto(source))
-        answer = await self._stub.DescribeSource(request, timeout=self._describe_seconds)
+        with naming_runner():
+            answer = await self._stub.DescribeSource(request, timeout=self._describe_seconds)
         return tuple(convert.column_from_proto(column) for column in answer.columns)
 
     async def check(self) -> None:
         """See RunnerControl."""
-        answer = await self._health_check(health_pb2.HealthCheckRequest(), timeout=CHECK_SECONDS)
+        with naming_runner():
+            answer = await self._health_check(health_pb2.HealthCheckRequest(), timeout=CHECK_SECONDS)
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             raise KallaError(Code.RUNNER_UNAVAILABLE, "The runner is starting or stopping; try again soon.")
 

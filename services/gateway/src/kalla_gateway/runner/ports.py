@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import pyarrow as pa
 from kalla_common.domain import ColumnInfo, JobProgress, JobResult, JobSpec, JobState, SourceSpec
+from kalla_common.errors import Code, KallaError
+
+_UNANSWERED: Final = {
+    Code.RUNNER_UNAVAILABLE: "The runner cannot be reached; check that it runs and try again.",
+    Code.DEADLINE_EXCEEDED: "The runner did not answer in time; try again.",
+}
 
 
 class Output(StrEnum):
@@ -68,6 +74,18 @@ class RowStream:
     columns: tuple[ColumnInfo, ...]
     total_rows: int
     batches: AsyncIterator[pa.RecordBatch]
+
+
+@contextmanager
+def naming_runner() -> Generator[None]:
+    """Let errors of a connection say which service it was that did not answer."""
+    try:
+        yield
+    except KallaError as error:
+        message = _UNANSWERED.get(error.code)
+        if message is None or error.details:
+            raise
+        raise KallaError(error.code, message) from error
 
 
 class RunnerControl(Protocol):

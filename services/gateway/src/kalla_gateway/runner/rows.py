@@ -20,7 +20,7 @@ from kalla_common.telemetry import inject_context, log
 from pyarrow import flight
 
 from kalla_gateway.arrow_text import text_rows
-from kalla_gateway.runner.ports import Output, OutputRows, Page, RowStream, SourceRows
+from kalla_gateway.runner.ports import Output, OutputRows, Page, RowStream, SourceRows, naming_runner
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class FlightRows:
         ticket, options = flight.Ticket(ticket_bytes(rows)), _options(self._page_seconds)
 
         def read() -> Page:
-            with kalla_errors():
+            with naming_runner(), kalla_errors():
                 reader = self._client.do_get(ticket, options)
                 columns, total_rows = described(reader.schema)
                 texts = [row for chunk in reader for row in text_rows(chunk.data)]
@@ -69,7 +69,7 @@ class FlightRows:
         ticket, options = flight.Ticket(ticket_bytes(rows)), _options(self._stream_seconds)
 
         def start() -> tuple[Any, pa.Schema]:
-            with kalla_errors():
+            with naming_runner(), kalla_errors():
                 reader = self._client.do_get(ticket, options)
                 return reader, reader.schema
 
@@ -83,7 +83,7 @@ class FlightRows:
 
     async def _batches(self, reader: Any) -> AsyncIterator[pa.RecordBatch]:
         def read() -> pa.RecordBatch | None:
-            with kalla_errors():
+            with naming_runner(), kalla_errors():
                 try:
                     return reader.read_chunk().data
                 except StopIteration:
