@@ -1,0 +1,5 @@
+"""Starts the runner."""
+
+from kalla_runner.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Warm child processes in which sources are staged and matched."""

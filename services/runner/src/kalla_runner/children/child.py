@@ -1,0 +1,105 @@
+"""A match child: `python -m kalla_runner.children.child <socket fd>`.
+
+It serves one task after the other until its socket closes. It never outlives the runner:
+the kernel kills it when its parent dies (Linux), and a thread that watches the parent ends
+it elsewhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from kalla_common.domain import JobProgress
+from kalla_common.errors import KallaError
+
+from kalla_runner.children.protocol import (
+    HEADER,
+    Crashed,
+    Done,
+    Failed,
+    Progress,
+    Ready,
+    Reply,
+    Task,
+    pack,
+    unpack,
+)
+
+PR_SET_PDEATHSIG = 1
+PARENT_CHECK_SECONDS = 0.5
+OOM_SCORE = "500"
+"""If memory runs out, the kernel ends a match child rather than the runner or the database."""
+
+
+def main() -> None:
+    """Serve the socket whose file descriptor is the first argument; the parent's pid is the second."""
+    parent = int(sys.argv[2])
+    _die_with(parent)
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    # Imported after the tie to the parent: a runner killed at once leaves no importing child.
+    from kalla_runner.children import tasks  # noqa: PLC0415
+
+    tasks.warm_up()
+    serve(channel, tasks.run)
+
+
+def serve(channel: socket.socket, run: Callable[[Task, Callable[[JobProgress], None]], Any]) -> None:
+    """Answer requests until the other end closes."""
+    sending = threading.Lock()
+
+    def send(reply: Reply) -> None:
+        # Progress may come from several threads of one task.
+        with sending, suppress(BrokenPipeError, ConnectionResetError):
+            channel.sendall(pack(reply))
+
+    send(Ready())
+    stream = channel.makefile("rb")
+    while True:
+        header = stream.read(HEADER.size)
+        if len(header) < HEADER.size:
+            return
+        body = stream.read(HEADER.unpack(header)[0])
+        send(_answer(unpack(body), run, lambda progress: send(Progress(progress))))
+
+
+def _answer(
+    task: Task,
+    run: Callable[[Task, Callable[[JobProgress], None]], Any],
+    progress: Callable[[JobProgress], None],
+) -> Reply:
+    try:
+        return Done(run(task, progress))
+    except KallaError as error:
+        return Failed(error)
+    except Exception:  # noqa: BLE001 - the border of the process
+        return Crashed(traceback.format_exc())
+
+
+def _die_with(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""One child process as the runner sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Self
+
+import psutil
+from kalla_common.domain import JobProgress
+from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
+from kalla_common.telemetry import log
+
+from kalla_runner.children.protocol import (
+    HEADER,
+    Crashed,
+    Done,
+    Failed,
+    Progress,
+    Ready,
+    Reply,
+    Task,
+    pack,
+    unpack,
+)
+
+COMMAND = (sys.executable, "-m", "kalla_runner.children.child")
+MEMORY_CHECK_SECONDS = 0.2
+GIB = 1024**3
+
+
+class ChildGoneError(Exception):
+    """The child ended without an answer. `killed` says that a SIGKILL of others ended it."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(f"child ended with {exit_code}")
+        self.exit_code = exit_code
+
+    @property
+    def killed(self) -> bool:
+        """Whether a signal that programs do not send to themselves ended it."""
+        return self.exit_code == -signal.SIGKILL
+
+
+class Child:
+    """A warm process that carries out one task at a time.
+
+    Attributes:
+        tasks_done: how many tasks it has answered.
+    """
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self.tasks_done = 0
+
+    @classmethod
+    async def start(cls, threads: int) -> Self:
+        """Start a child and wait until it has imported everything.
+
+        Must be called in the main thread: the kernel ends a child with the *thread* that
+        started it. `threads` bounds the thread pools of the libraries in it.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND,
+                str(theirs.fileno()),
+                str(os.getpid()),
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+                env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKIO_WORKER_THREADS": str(threads)},
+            )
+        reader, writer = await asyncio.open_connection(sock=ours)
+        child = cls(process, reader, writer)
+        try:
+            reply = await child._receive()
+        except BaseException:
+            await child.kill()
+            raise
+        if not isinstance(reply, Ready):
+            await child.kill()
+            msg = f"a match child began with {type(reply).__name__}"
+            raise TypeError(msg)
+        return child
+
+    @property
+    def pid(self) -> int:
+        """Process id; also the id of its process group."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.returncode is None
+
+    async def run(self, task: Task, progress: Callable[[JobProgress], None], memory_bytes: int) -> Any:
+        """Carry out `task`.
+
+        Args:
+            task: what to do.
+            progress: called in the event loop.
+            memory_bytes: private memory above which the child is killed.
+
+        Raises:
+            KallaError: what the task raised; MEMORY_LIMIT; INTERNAL for a defect.
+            ChildGoneError: the child ended for another reason.
+        """
+        guard = asyncio.create_task(self._guard_memory(memory_bytes))
+        try:
+            self._writer.write(pack(task))
+            await self._writer.drain()
+            return await self._answer(progress)
+        except ChildGoneError:
+            if guard.done() and not guard.cancelled() and guard.result():
+                raise KallaError(Code.MEMORY_LIMIT, _too_large(memory_bytes)) from None
+            raise
+        finally:
+            guard.cancel()
+            self.tasks_done += 1
+
+    def private_bytes(self) -> int:
+        """Memory that is this process's own: what it has mapped from files does not count."""
+        try:
+            info = psutil.Process(self.pid).memory_info()
+        except psutil.Error:
+            return 0
+        return info.rss - getattr(info, "shared", 0)
+
+    async def kill(self) -> None:
+        """SIGKILL for the child and all it started; returns when it is gone."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        await self._process.wait()
+        self._writer.close()
+
+    async def _answer(self, progress: Callable[[JobProgress], None]) -> Any:
+        while True:
+            match await self._receive():
+                case Progress(step):
+                    progress(step)
+                case Done(value):
+                    return value
+                case Failed(error):
+                    raise error
+                case Crashed(text):
+                    log.error("match_child_task_failed", traceback=text)
+                    raise KallaError(Code.INTERNAL, INTERNAL_MESSAGE)
+                case Ready():
+                    pass
+
+    async def _receive(self) -> Reply:
+        try:
+            header = await self._reader.readexactly(HEADER.size)
+            return unpack(await self._reader.readexactly(HEADER.unpack(header)[0]))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise ChildGoneError(await self._process.wait()) from None
+
+    async def _guard_memory(self, limit: int) -> bool:
+        while self.alive:
+            await asyncio.sleep(MEMORY_CHECK_SECONDS)
+            if self.private_bytes() > limit:
+                with suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                return True
+        return False
+
+
+def _too_large(limit: int) -> str:
+    return (
+        f"The run needs more memory than its limit of {limit / GIB:.1f} GiB: raise the runner's memory limit"
+        " or narrow the sources with filters."
+    )

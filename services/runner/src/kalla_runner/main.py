@@ -1,0 +1,61 @@
+"""`python -m kalla_runner`: settings, signals, one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import NoReturn
+
+import uvloop
+from kalla_common.telemetry import log, redact, setup_telemetry
+from pydantic import ValidationError
+
+from kalla_runner.settings import RunnerSettings
+
+
+def main() -> NoReturn:
+    """Run the runner until SIGTERM or SIGINT; exit code 2 for wrong settings, 1 for a failure."""
+    try:
+        settings = RunnerSettings()  # pyright: ignore[reportCallIssue] - filled from the environment
+    except ValidationError as error:
+        sys.exit(_explain(error))
+    shutdown_telemetry = setup_telemetry("kalla-runner", settings)
+    code = 0
+    try:
+        uvloop.run(_run(settings))
+    except Exception as error:  # noqa: BLE001 - the end of the process
+        code = 1
+        log.error("runner_failed", error=_reason(error), exc_info=error)
+    shutdown_telemetry()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything of ours is closed; a thread of a library must not hold up the end.
+    os._exit(code)
+
+
+async def _run(settings: RunnerSettings) -> None:
+    # Imported after settings and logs: what is wrong with them is said at once.
+    from kalla_runner.server import serve  # noqa: PLC0415
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await serve(settings, stopping)
+
+
+def _explain(error: ValidationError) -> str:
+    lines = [
+        f"KALLA_RUNNER_{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+    sys.stderr.write("The runner's settings are wrong:\n" + "\n".join(lines) + "\n")
+    return "kalla-runner did not start."
+
+
+def _reason(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return redact(str(error).strip().partition("\n")[0]) or type(error).__name__

@@ -1,0 +1,110 @@
+"""The gRPC face of the runner: unpack, call, pack."""
+# ruff: noqa: ARG002 - the names of the parameters are the contract's
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+
+from kalla.runner.v1 import job_pb2, runner_service_pb2, runner_service_pb2_grpc
+from kalla_common.rpc.convert import (
+    column_to_proto,
+    job_spec_from_proto,
+    primary_keys_from_proto,
+    progress_to_proto,
+    result_to_proto,
+    source_from_proto,
+    sql_check_to_proto,
+    state_to_proto,
+    timestamp,
+)
+from kalla_common.telemetry import inject_context
+
+from kalla_runner.jobs import Job, Jobs
+from kalla_runner.reads import Reads
+
+
+class RunnerServicer(runner_service_pb2_grpc.RunnerServiceServicer):
+    """Serves RunnerService.
+
+    Args:
+        jobs: the jobs.
+        reads: what is asked about sources.
+        threads: where reads block.
+    """
+
+    def __init__(self, jobs: Jobs, reads: Reads, threads: Executor) -> None:
+        self._jobs = jobs
+        self._reads = reads
+        self._threads = threads
+
+    async def SubmitJob(  # noqa: N802 - the contract's name
+        self, request: runner_service_pb2.SubmitJobRequest, context: object
+    ) -> runner_service_pb2.SubmitJobResponse:
+        """Journal a job and queue it."""
+        job = await self._jobs.submit(job_spec_from_proto(request.spec), inject_context())
+        return runner_service_pb2.SubmitJobResponse(job=job_to_proto(job))
+
+    async def GetJob(  # noqa: N802
+        self, request: runner_service_pb2.GetJobRequest, context: object
+    ) -> runner_service_pb2.GetJobResponse:
+        """Return a job."""
+        job = await self._jobs.get(request.run_id)
+        return runner_service_pb2.GetJobResponse(job=job_to_proto(job))
+
+    async def WatchJob(  # noqa: N802
+        self, request: runner_service_pb2.WatchJobRequest, context: object
+    ) -> AsyncIterator[runner_service_pb2.WatchJobResponse]:
+        """Stream a job at every change until it has ended."""
+        async for job in self._jobs.watch(request.run_id):
+            yield runner_service_pb2.WatchJobResponse(job=job_to_proto(job))
+
+    async def CancelJob(  # noqa: N802
+        self, request: runner_service_pb2.CancelJobRequest, context: object
+    ) -> runner_service_pb2.CancelJobResponse:
+        """End a job now."""
+        job = await self._jobs.cancel(request.run_id)
+        return runner_service_pb2.CancelJobResponse(job=job_to_proto(job))
+
+    async def CheckMatchSql(  # noqa: N802
+        self, request: runner_service_pb2.CheckMatchSqlRequest, context: object
+    ) -> runner_service_pb2.CheckMatchSqlResponse:
+        """Plan a match query without running it."""
+        sources = [source_from_proto(source) for source in request.sources]
+        keys = primary_keys_from_proto(request.primary_keys)
+        loop = asyncio.get_running_loop()
+        check = await loop.run_in_executor(
+            self._threads, self._reads.check_sql, request.match_sql, sources, keys
+        )
+        return sql_check_to_proto(check)
+
+    async def DescribeSource(  # noqa: N802
+        self, request: runner_service_pb2.DescribeSourceRequest, context: object
+    ) -> runner_service_pb2.DescribeSourceResponse:
+        """Return the columns of a source."""
+        source = source_from_proto(request.source)
+        loop = asyncio.get_running_loop()
+        columns, rows = await loop.run_in_executor(
+            self._threads, lambda: self._reads.describe(source, count=request.count_rows)
+        )
+        return runner_service_pb2.DescribeSourceResponse(
+            columns=[column_to_proto(column) for column in columns], row_count=rows
+        )
+
+
+def job_to_proto(job: Job) -> job_pb2.Job:
+    """Pack a job."""
+    return job_pb2.Job(
+        run_id=job.run_id,
+        state=state_to_proto(job.state),
+        progress=progress_to_proto(job.progress, job.progress_at)
+        if job.progress is not None and job.progress_at is not None
+        else None,
+        result=None if job.result is None else result_to_proto(job.result),
+        error=None
+        if job.failure is None
+        else job_pb2.JobError(code=job.failure.code, message=job.failure.message),
+        created_at=timestamp(job.created_at),
+        updated_at=timestamp(job.updated_at),
+    )

@@ -1,0 +1,1 @@
+"""What the runner keeps over a restart: the journal's words and the run's folders."""
