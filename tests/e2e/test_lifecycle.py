@@ -1,0 +1,222 @@
+"""`kalla up`: state survives, every kind of end stops everything, every obstacle is one sentence."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.support import (
+    Kalla,
+    alive,
+    pids_of,
+    read_state,
+    recipe,
+    running_kalla,
+    stop,
+    up_command,
+    wait_until_ready,
+)
+
+SQL = "SELECT a.id, b.id FROM a JOIN b ON a.id = b.id"
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder with a home that was started once before, so that starts are quick."""
+    with tempfile.TemporaryDirectory(prefix="kalla-life-") as folder:
+        root = Path(folder).resolve()
+        root.chmod(0o711)
+        (root / "data").mkdir()
+        (root / "data" / "a.csv").write_text("id\n1\n2\n")
+        (root / "data" / "b.csv").write_text("id\n2\n3\n")
+        yield root
+
+
+def start_up(home: Path, *options: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    process = subprocess.Popen(
+        up_command(home, *options), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return process, wait_until_ready(home, process)
+
+
+def refused(*command: str) -> str:
+    """The one sentence of a `kalla up` that must not start."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1, done
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def all_gone(pids: list[int], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while any(alive(pid) for pid in pids):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_restart_keeps_sources_recipes_runs_and_results(place: Path) -> None:
+    def everything(kalla: Kalla, run_id: str) -> list[Any]:
+        paths = ("/api/sources", "/api/recipes", "/api/runs", f"/api/runs/{run_id}")
+        results = f"/api/runs/{run_id}/results/matched"
+        return [kalla.get(path).body for path in (*paths, results)]
+
+    body = recipe(SQL, ("a", None, ["id"]), ("b", None, ["id"]), recipe_id="kept")
+    with running_kalla(place / "home", place / "data") as kalla:
+        kalla.register("a", place / "data" / "a.csv")
+        kalla.register("b", place / "data" / "b.csv")
+        assert kalla.post("/api/recipes", body).status == 200
+        run_id = kalla.post("/api/runs", {"recipe_id": "kept"}).body["run_id"]
+        assert kalla.wait(run_id)["status"] == "completed"
+        before = everything(kalla, run_id)
+    with running_kalla(place / "home", place / "data") as kalla:
+        assert everything(kalla, run_id) == before
+        again = kalla.wait(kalla.post("/api/runs", {"recipe_id": "kept"}).body["run_id"])
+        assert (again["status"], again["matched_count"]) == ("completed", 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_everything_in_good_order(place: Path, number: signal.Signals) -> None:
+    process, state = start_up(place / "home")
+    pids = pids_of(state)
+    begin = time.monotonic()
+    output = stop(process, number)
+    assert process.returncode == 0, output
+    assert time.monotonic() - begin < 15
+    assert all_gone(pids, 0.5)
+    assert "Kalla is ready after" in output
+    assert state["gateway"] in output
+    assert output.rstrip().endswith("Kalla has stopped.")
+    assert read_state(place / "home") is None
+
+
+def test_ctrl_c_in_a_terminal_stops_in_order_too(place: Path) -> None:
+    """A terminal sends SIGINT to the whole foreground group, not to one process."""
+    process = subprocess.Popen(
+        up_command(place / "home"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    pids = pids_of(wait_until_ready(place / "home", process))
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert all_gone(pids, 0.5)
+
+
+@pytest.mark.parametrize("name", ["The runner", "The gateway", "PostgreSQL"])
+def test_one_dead_process_stops_the_rest_and_is_named(place: Path, name: str) -> None:
+    process, state = start_up(place / "home")
+    pids = pids_of(state)
+    os.kill(state["processes"][name][0], signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"kalla: {name} ended by itself (signal SIGKILL)" in output
+    assert all_gone(pids, 5)
+
+
+def test_kalla_killed_leaves_nothing_running_and_starts_again(place: Path) -> None:
+    process, state = start_up(place / "home")
+    pids = pids_of(state)
+    process.kill()
+    process.communicate()
+    if sys.platform == "linux":
+        assert all_gone(pids, 20)
+    process, _ = start_up(place / "home")
+    stop(process)
+    assert process.returncode == 0
+    assert all_gone(pids, 0.5)
+
+
+def test_a_second_kalla_on_the_same_home_is_refused_and_the_first_goes_on(place: Path) -> None:
+    process, state = start_up(place / "home")
+    try:
+        sentence = refused(*up_command(place / "home"))
+        assert f"already runs on {place / 'home'} (process {process.pid}, {state['gateway']})" in sentence
+        assert httpx.get(f"{state['gateway']}/ready", trust_env=False).status_code == 200
+        status = subprocess.run(
+            [sys.executable, "-m", "kalla_cli", "status", "--home", place / "home"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert status.returncode == 0
+        assert f"{state['gateway']}   ready" in status.stdout
+    finally:
+        stop(process)
+
+
+def test_status_of_a_home_without_kalla_fails(place: Path) -> None:
+    command = [sys.executable, "-m", "kalla_cli", "status", "--home", place / "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, f"Kalla does not run on {place / 'nowhere'}.\n")
+    assert not (place / "nowhere").exists()
+
+
+def test_a_port_in_use_is_one_sentence(place: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "kalla_cli", "up", "--home", str(place / "other")]
+        sentence = refused(*command, "--port", str(port), "--runner-port", "0")
+        assert f"Port {port} is in use" in sentence
+        sentence = refused(*command, "--port", "0", "--runner-port", str(port))
+        assert "--runner-port" in sentence
+
+
+def test_a_folder_that_is_not_there_cannot_be_allowed(place: Path) -> None:
+    sentence = refused(*up_command(place / "other", "--allow-path", "/no/such/folder"))
+    assert "--allow-path /no/such/folder is not a folder" in sentence
+
+
+def test_a_database_of_ones_own_serves_in_place_of_the_embedded_one(place: Path, database_url: str) -> None:
+    with running_kalla(place / "own", place / "data", "--database-url", database_url) as kalla:
+        kalla.register("a", place / "data" / "a.csv")
+        assert not (place / "own" / "postgres").exists()
+        assert "PostgreSQL" not in kalla.state["processes"]
+        commands = [" ".join(psutil.Process(pid).cmdline()) for pid in pids_of(kalla.state)]
+        password = database_url.split(":")[2].split("@")[0]
+        assert not [command for command in commands if password in command], "a password among the arguments"
+    with running_kalla(place / "another-home", place / "data", "--database-url", database_url) as kalla:
+        assert [source["alias"] for source in kalla.get("/api/sources").body] == ["a"]
+
+
+def test_a_database_that_cannot_be_reached_is_said_without_its_password(place: Path) -> None:
+    url = "postgresql://kalla:hidden-word@127.0.0.1:1/kalla"
+    done = subprocess.run(
+        up_command(place / "unreachable", "--database-url", url),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert done.returncode == 1
+    assert "127.0.0.1:1" in done.stderr
+    everything = done.stdout + done.stderr
+    everything += "".join(log.read_text() for log in (place / "unreachable" / "logs").iterdir())
+    assert "hidden-word" not in everything
+
+
+def test_secrets_are_readable_by_their_owner_alone_and_in_no_log(place: Path) -> None:
+    home = place / "home"
+    names = ("postgres.password", "webhook.secret")
+    assert all((home / name).stat().st_mode & 0o777 == 0o600 for name in names)
+    logs = "".join(log.read_text() for log in (home / "logs").iterdir())
+    assert not [name for name in names if (home / name).read_text() in logs]
