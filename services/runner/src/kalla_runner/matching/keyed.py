@@ -1,0 +1,128 @@
+"""The general path: run any query, then find the rows whose primary key is in what was written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+from datafusion import SessionContext
+from kalla_common.errors import Code, KallaError
+
+from kalla_runner.matching.duplicates import Bits
+from kalla_runner.matching.matched import MatchedRows, MatchQuery, quoted, row_numbers
+from kalla_runner.matching.plan import ROW_COLUMN, TableInfo
+from kalla_runner.matching.tables import Table, partitioned
+from kalla_runner.outputs.writer import ParquetSink
+
+_KEYS: Final = "__kalla_keys"
+_SIDE: Final = "__kalla_side"
+_PARTITIONS: Final = 2
+
+
+def match_by_keys(query: MatchQuery, sink: ParquetSink, finish: Callable[[], Path]) -> MatchedRows:
+    """Run a query, then mark the rows of both sides whose primary key is in its output.
+
+    Args:
+        query: the query.
+        sink: where the matched rows go.
+        finish: completes the sink's file and returns its path.
+
+    Raises:
+        KallaError: KEYS_NOT_SELECTED if a key column of the output cannot be compared with the key.
+    """
+    plan = query.plan
+    left = _WrittenKey(query.left, plan.left, plan.left_key_columns, sink.schema)
+    right = _WrittenKey(query.right, plan.right, plan.right_key_columns, sink.schema)
+    counting = threading.Lock()
+    rows = 0
+
+    def keep(batch: pa.RecordBatch) -> pa.RecordBatch:
+        nonlocal rows
+        kept = right.present(left.present(batch.rename_columns(list(plan.output_columns))))
+        with counting:
+            rows += kept.num_rows
+        return kept
+
+    query.run(sink, keep)
+    query.session.register_parquet(_KEYS, finish())
+    try:
+        return MatchedRows(rows, left.marks(query.session), right.marks(query.session))
+    finally:
+        query.session.deregister_table(_KEYS)
+
+
+class _WrittenKey:
+    """One side's primary key as the output's columns hold it: plain, or as lists of keys (array_agg).
+
+    Args:
+        table: the side's rows.
+        side: its key.
+        columns: the output columns of the key, in its order.
+        schema: of the output.
+    """
+
+    def __init__(self, table: Table, side: TableInfo, columns: tuple[str, ...], schema: pa.Schema) -> None:
+        self._table = table
+        self._key = side.primary_key
+        self._columns = columns
+        self._lists: set[str] = set()
+        for name, output in zip(side.primary_key, columns, strict=True):
+            kind, key_type = schema.field(output).type, side.schema.field(name).type
+            if pt.is_list(kind) and not pt.is_nested(key_type):
+                self._lists.add(output)
+                kind = kind.value_type
+            if pt.is_string(kind) != pt.is_string(key_type):
+                raise KallaError(
+                    Code.KEYS_NOT_SELECTED,
+                    f"The output column {output!r} is {kind}, but the key {name!r} of {side.alias!r} is "
+                    f"{key_type}; select the key as it is.",
+                    column=output,
+                )
+
+    def present(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows in which every list names at least one key: array_agg over no partner gives [NULL]."""
+        for name in self._lists:
+            column = batch.column(name)
+            parents = pc.call_function("list_parent_indices", [column])
+            named = pc.call_function("list_flatten", [column]).is_valid()
+            present = np.zeros(batch.num_rows, dtype=np.bool_)
+            present[parents.filter(named).to_numpy()] = True
+            batch = batch.filter(pa.array(present))
+        return batch
+
+    def marks(self, session: SessionContext) -> Bits:
+        """Mark the rows whose key was written: an equality, so a key with a NULL never is."""
+        marks = np.zeros(self._table.rows, dtype=np.bool_)
+        if not self._table.rows:
+            return marks
+        names = [f"k{position}" for position in range(len(self._key))]
+        batches = [
+            pa.RecordBatch.from_arrays(
+                [*(batch.column(name) for name in self._key), batch.column(ROW_COLUMN)],
+                names=[*names, ROW_COLUMN],
+            )
+            for batch in self._table.numbered()
+        ]
+        session.register_record_batches(_SIDE, partitioned(batches, _PARTITIONS))
+        try:
+            for batch in session.sql(self._semi_join(names)).execute_stream():
+                marks[row_numbers(batch.to_pyarrow(), ROW_COLUMN)] = True
+        finally:
+            session.deregister_table(_SIDE)
+        return marks
+
+    def _semi_join(self, names: list[str]) -> str:
+        values = ", ".join(
+            f"unnest({quoted(column)}) AS {name}" if column in self._lists else f"{quoted(column)} AS {name}"
+            for name, column in zip(names, self._columns, strict=True)
+        )
+        equal = " AND ".join(f"s.{name} = m.{name}" for name in names)
+        # Distinct keys, or keys that are double on both sides would be compared n times m.
+        distinct = f"SELECT DISTINCT {', '.join(names)} FROM (SELECT {values} FROM {_KEYS})"  # noqa: S608 - quoted
+        return f"SELECT s.{ROW_COLUMN} FROM {_SIDE} s LEFT SEMI JOIN ({distinct}) m ON {equal}"  # noqa: S608
