@@ -20,7 +20,7 @@ def warm_up() -> None:
     """Load what is loaded at first use, so that no run pays for it."""
     for connector in entry_points(group=GROUP):
         # One that cannot be loaded is a matter for the run that needs it.
-        with suppress(ImportError):
+        with suppress(ImportError, AttributeError):
             connector.load()
 
 
