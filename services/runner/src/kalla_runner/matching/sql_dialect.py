@@ -1,0 +1,209 @@
+"""DataFusion's SQL as a sqlglot dialect that changes nothing it does not have to.
+
+Functions stay what the user wrote: the engine, not the parser, knows them. Where the two
+parsers could still disagree about structure, `sql_guard` compares their plans.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from kalla_common.errors import Code, KallaError
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ErrorLevel, ParseError, TokenError, UnsupportedError
+from sqlglot.generator import Generator
+from sqlglot.parser import Parser
+from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.tokens import Tokenizer
+
+MAX_CHARACTERS: Final = 200_000
+MAX_TOKENS: Final = 20_000
+MAX_NESTING: Final = 24
+"""Brackets within brackets; the engine's own parser gives up at 50 levels of its own counting."""
+MAX_DEPTH: Final = 400
+"""Levels of the syntax tree, which a long chain of operators also makes."""
+
+_KEPT_FUNCTION_PARSERS: Final = ("CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM", "TRY_CAST")
+
+
+class _DataFusionTokenizer(Tokenizer):
+    KEYWORDS = {**Tokenizer.KEYWORDS, "~": TokenType.RLIKE, "~*": TokenType.IRLIKE}  # noqa: RUF012
+    COMMANDS = {*Tokenizer.COMMANDS, TokenType.SHOW}  # noqa: RUF012
+
+
+class _DataFusionParser(Parser):
+    FUNCTIONS = {}  # noqa: RUF012
+    FUNCTION_PARSERS = {k: Parser.FUNCTION_PARSERS[k] for k in _KEPT_FUNCTION_PARSERS}  # noqa: RUF012
+    NO_PAREN_FUNCTION_PARSERS = {  # noqa: RUF012
+        k: v for k, v in Parser.NO_PAREN_FUNCTION_PARSERS.items() if k in ("ANY", "CASE")
+    }
+
+
+def _regexp(self: Generator, node: exp.Binary) -> str:
+    return self.binary(node, "~")
+
+
+def _regexp_any_case(self: Generator, node: exp.Binary) -> str:
+    return self.binary(node, "~*")
+
+
+def _array(self: Generator, node: exp.Array) -> str:
+    return self.func("make_array", *node.expressions)
+
+
+class _DataFusionGenerator(Generator):
+    TRANSFORMS = {  # noqa: RUF012
+        **Generator.TRANSFORMS,
+        exp.RegexpLike: _regexp,
+        exp.RegexpILike: _regexp_any_case,
+        exp.Array: _array,
+    }
+
+
+class DataFusion(Dialect):
+    """The dialect of match_sql."""
+
+    NULL_ORDERING = "nulls_are_large"
+
+    Tokenizer = _DataFusionTokenizer
+    Parser = _DataFusionParser
+    Generator = _DataFusionGenerator
+
+
+def sql_error(
+    code: Code, message: str, text: str = "", at: exp.Expr | Token | int | None = None
+) -> KallaError:
+    """Make an error that says where in `text` it is: details "line" and "column", 1-based."""
+    offset = at if isinstance(at, int) or at is None else _offset(at)
+    if offset is None:
+        return KallaError(code, message)
+    before = text[:offset]
+    line = before.count("\n") + 1
+    column = offset - (before.rfind("\n") + 1) + 1
+    return KallaError(code, message, line=str(line), column=str(column))
+
+
+def _offset(at: exp.Expr | Token) -> int | None:
+    if isinstance(at, Token):
+        return at.start
+    starts = [node.meta["start"] for node in at.walk() if "start" in node.meta]
+    if starts:
+        return min(starts)
+    return _offset(at.parent) if isinstance(at.parent, exp.Expr) else None
+
+
+def tokens_of(text: str) -> list[Token]:
+    """Split `text`; raises INVALID_SQL for an unended string, and for more than the bounds allow."""
+    if len(text) > MAX_CHARACTERS:
+        raise KallaError(Code.INVALID_SQL, f"match_sql is longer than {MAX_CHARACTERS:,} characters.")
+    try:
+        tokens = DataFusion().tokenize(text)
+    except TokenError:
+        raise KallaError(
+            Code.INVALID_SQL, "match_sql cannot be read: a quote or a comment is not closed."
+        ) from None
+    if len(tokens) > MAX_TOKENS:
+        raise KallaError(Code.INVALID_SQL, f"match_sql has more than {MAX_TOKENS:,} words.")
+    depth = 0
+    for token in tokens:
+        if token.token_type in (TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE):
+            depth += 1
+        elif token.token_type in (TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END):
+            depth -= 1
+        if depth > MAX_NESTING:
+            raise sql_error(
+                Code.INVALID_SQL,
+                f"match_sql is nested more than {MAX_NESTING} levels deep; use WITH to name its parts.",
+                text,
+                token,
+            )
+    return tokens
+
+
+def parse(text: str) -> list[exp.Expr]:
+    """Parse all statements of `text`; raises INVALID_SQL with the position."""
+    tokens = tokens_of(text)
+    try:
+        parsed = DataFusion().parser(error_level=ErrorLevel.IMMEDIATE).parse(tokens, text)
+    except ParseError as error:
+        raise _parse_error(error) from None
+    except RecursionError:
+        raise KallaError(Code.INVALID_SQL, "match_sql is nested too deeply.") from None
+    statements = [s for s in parsed if isinstance(s, exp.Expr) and not isinstance(s, exp.Semicolon)]
+    for statement in statements:
+        _check_depth(statement)
+    return statements
+
+
+def _parse_error(error: ParseError) -> KallaError:
+    first = error.errors[0] if error.errors else {}
+    found = str(first.get("highlight") or "").strip()
+    line, column = first.get("line"), first.get("col")
+    what = f"near {found!r}" if found else "at its end"
+    # The parser counts a token's column at its end.
+    start = max(1, int(column) - max(0, len(found) - 1)) if column else 1
+    return KallaError(
+        Code.INVALID_SQL,
+        f"match_sql cannot be understood {what} (line {line or 1}, column {start}).",
+        line=str(line or 1),
+        column=str(start),
+    )
+
+
+def _check_depth(root: exp.Expr) -> None:
+    level: list[exp.Expr] = [root]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise KallaError(
+                Code.INVALID_SQL,
+                f"match_sql is nested more than {MAX_DEPTH} levels deep; shorten its longest expression, "
+                "for example with IN (...).",
+            )
+        level = [child for node in level for child in node.iter_expressions()]
+
+
+def render(node: exp.Expr) -> str:
+    """Write `node` as SQL for the engine; raises INVALID_SQL for what it does not have."""
+    try:
+        return node.sql(
+            dialect=DataFusion,
+            comments=False,
+            normalize_functions="lower",
+            unsupported_level=ErrorLevel.RAISE,
+        )
+    except UnsupportedError as error:
+        raise KallaError(Code.INVALID_SQL, f"match_sql uses something unavailable: {error}.") from None
+
+
+def expression(sql: str) -> exp.Expr:
+    """Parse SQL that Kalla itself composed from rendered parts."""
+    parsed = exp.maybe_parse(sql, dialect=DataFusion)
+    assert isinstance(parsed, exp.Expr)  # noqa: S101  # our own text
+    return parsed
+
+
+def quoted(name: str) -> str:
+    """Write a name as a quoted identifier, also when registering tables with the engine."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def plain_number(literal: str) -> str:
+    """Write a numeric literal without an exponent, exactly.
+
+    Raises:
+        KallaError: INVALID_SQL where it has more digits than any exact type (76).
+    """
+    try:
+        value = Decimal(literal)
+    except InvalidOperation:
+        raise KallaError(Code.INVALID_SQL, f"{literal} is not a number.") from None
+    text = format(value, "f") if value.is_finite() and abs(value.adjusted()) <= 100 else ""  # noqa: PLR2004
+    digits = text.replace(".", "").replace("-", "").lstrip("0")
+    scale = len(text.partition(".")[2])
+    if not text or len(digits) > 76 or scale > 76:  # noqa: PLR2004
+        raise KallaError(Code.INVALID_SQL, f"The number {literal} has more than 76 digits.")
+    return text

@@ -1,0 +1,122 @@
+"""What a match query may be: one SELECT over the run's own tables, and nothing that acts.
+
+The list is of what is allowed, so that syntax nobody thought of is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kalla_common.errors import Code, KallaError
+from sqlglot import exp
+
+from kalla_runner.matching.sql_dialect import parse, plain_number, sql_error, tokens_of
+from kalla_runner.matching.sql_functions import refusal
+
+_ALLOWED: Final[frozenset[type[exp.Expr]]] = frozenset(
+    {
+        *(exp.Select, exp.Union, exp.Except, exp.Intersect, exp.With, exp.CTE, exp.Subquery, exp.Table),
+        *(exp.TableAlias, exp.From, exp.Join, exp.Where, exp.Group, exp.Having, exp.Qualify, exp.Order),
+        *(exp.Ordered, exp.Limit, exp.Offset, exp.Distinct),
+        *(exp.Identifier, exp.Column, exp.Alias, exp.Star, exp.Literal, exp.Boolean, exp.Null, exp.Paren),
+        *(exp.And, exp.Or, exp.Not, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.DPipe),
+        *(exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseLeftShift, exp.BitwiseRightShift),
+        *(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ),
+        *(exp.Between, exp.In, exp.Is, exp.Like, exp.ILike, exp.Escape, exp.SimilarTo, exp.Exists),
+        *(exp.RegexpLike, exp.RegexpILike, exp.Any, exp.All, exp.Case, exp.If, exp.Cast, exp.TryCast),
+        *(exp.DataType, exp.DataTypeParam, exp.Interval, exp.IntervalSpan, exp.Var, exp.Anonymous),
+        *(exp.Extract, exp.Substring, exp.Trim, exp.StrPosition, exp.Overlay, exp.AtTimeZone),
+        *(exp.Window, exp.WindowSpec, exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls),
+        *(exp.Tuple, exp.Array, exp.Bracket, exp.Slice, exp.Rollup, exp.Cube, exp.GroupingSets),
+    }
+)
+
+_REASONS: Final[dict[type[exp.Expr], str]] = {
+    exp.Fetch: "write LIMIT in place of FETCH",
+    exp.Into: "SELECT INTO writes a table",
+    exp.Lock: "a match takes no locks",
+    exp.Values: "VALUES makes rows that come from no source; register them as a look-up source",
+    exp.Unnest: "unnest makes rows that come from no source",
+    exp.Lateral: "LATERAL is not available; join the table with ON",
+    exp.TableSample: "a sample would give another answer on a rerun",
+    exp.Pivot: "PIVOT is not available; select the columns one by one",
+    exp.Placeholder: "parameters are not available; write the value",
+    exp.Parameter: "parameters are not available; write the value",
+}
+
+_VERBS: Final = "match_sql may only be one SELECT (WITH is allowed), not {verb}."
+
+
+def read_query(text: str) -> exp.Query:
+    """Parse match_sql and hold it against the sandbox.
+
+    Raises:
+        KallaError: INVALID_SQL, FORBIDDEN_SQL; with line and column.
+    """
+    tokens = tokens_of(text)
+    if not tokens:
+        raise KallaError(Code.INVALID_SQL, "match_sql is empty.")
+    verb = next((t for t in tokens if t.text != "("), tokens[0])
+    if verb.text.upper() not in ("SELECT", "WITH"):
+        known = verb.text.isalpha()
+        raise sql_error(
+            Code.FORBIDDEN_SQL if known else Code.INVALID_SQL,
+            _VERBS.format(verb=verb.text.upper() if known else repr(verb.text)),
+            text,
+            verb,
+        )
+    statements = parse(text)
+    if len(statements) != 1:
+        raise KallaError(Code.FORBIDDEN_SQL, _VERBS.format(verb=f"{len(statements)} statements"))
+    query = statements[0]
+    if not isinstance(query, exp.Query):
+        raise KallaError(Code.FORBIDDEN_SQL, _VERBS.format(verb=query.key.upper()))
+    for node in query.walk():
+        _check_node(node, text)
+    return query
+
+
+def _check_node(node: exp.Expr, text: str) -> None:
+    problem = _node_problem(node)
+    if problem is not None:
+        raise sql_error(Code.FORBIDDEN_SQL, problem, text, node)
+    if isinstance(node, exp.Literal) and not node.is_string and any(c in node.name for c in "eE"):
+        # An exponent would make a decimal of negative scale, which few readers know.
+        node.set("this", plain_number(node.name))
+
+
+def _node_problem(node: exp.Expr) -> str | None:
+    if isinstance(node, exp.Anonymous):
+        return refusal(node.name.lower())
+    if type(node) not in _ALLOWED:
+        name = node.key.replace("current", "current_") if node.key.startswith("current") else node.key
+        reason = _REASONS.get(type(node))
+        return refusal(name) or (
+            f"match_sql may not use this: {reason}." if reason else f"match_sql may not use {name.upper()}."
+        )
+    if isinstance(node, exp.Table):
+        return _table_problem(node)
+    if isinstance(node, exp.Column) and node.args.get("db"):
+        return f"{node.name} is qualified too deeply: write alias.column."
+    if isinstance(node, exp.With) and node.args.get("recursive"):
+        return "Recursive WITH is not available in match_sql."
+    if isinstance(node, exp.Join) and node.method.upper() == "NATURAL":
+        return "NATURAL JOIN joins on whatever columns share a name: write USING (...) or ON instead."
+    if isinstance(node, exp.Select) and node.args.get("kind"):
+        return f"SELECT AS {node.args['kind']} is not available in match_sql."
+    return None
+
+
+def _table_problem(node: exp.Table) -> str | None:
+    function = node.this
+    if isinstance(function, exp.Func):
+        name = function.name.lower() or function.key
+        return refusal(name) or f"Table functions such as {name} are not available in match_sql."
+    if not isinstance(function, exp.Identifier):
+        return "A table is named by the alias of its source; files cannot be read by name."
+    if node.args.get("db"):
+        return (
+            f"{node.sql()} is qualified: tables are named by the alias of their source alone, "
+            "and system schemas are not available."
+        )
+    return None
