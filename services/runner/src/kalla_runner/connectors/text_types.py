@@ -128,7 +128,7 @@ def shape_of(values: pa.StringArray) -> Shape:
     )
     if kind is Kind.INTEGER:
         return _number_shape(values)
-    if kind is None or _try_convert(values, _TYPES[kind]) is None:
+    if kind is None or try_convert(values, _TYPES[kind]) is None:
         return Shape(Kind.TEXT)
     return Shape(kind)
 
@@ -164,7 +164,7 @@ def convert(values: pa.StringArray, target: pa.DataType) -> tuple[pa.Array, Shap
     """
     if pa.types.is_string(target):
         return values, Shape(Kind.TEXT)
-    converted = _try_convert(values, target)
+    converted = try_convert(values, target)
     if converted is None:
         raise MisfitError(_first_misfit(values, target))
     return converted
@@ -179,12 +179,13 @@ def fit(values: pa.StringArray, target: pa.DataType) -> pa.Array:
     if pa.types.is_decimal(target):
         # Nothing is lost: 1.500 is 1.50, while 1.505 stays a misfit.
         surplus = rf"(\.\d{{{target.scale}}}\d*?)0+$" if target.scale else r"^(-?\d+)\.0+$"
-        if _try_convert(values, target) is None:
+        if try_convert(values, target) is None:
             values = _pc.replace_substring_regex(values, surplus, r"\1")
     return convert(values, target)[0]
 
 
-def _try_convert(values: pa.StringArray, target: pa.DataType) -> tuple[pa.Array, Shape] | None:
+def try_convert(values: pa.StringArray, target: pa.DataType) -> tuple[pa.Array, Shape] | None:
+    """As `convert`, but None where a value does not fit; `target` is not utf8."""
     if pa.types.is_int64(target):
         shape = _number_shape(values) if values.null_count < len(values) else Shape(Kind.NULL)
         if shape.kind not in (Kind.INTEGER, Kind.NULL):
@@ -258,7 +259,7 @@ def _first_misfit(values: pa.StringArray, target: pa.DataType) -> int:
     good, bad = 0, len(values)
     while bad - good > 1:
         middle = (good + bad) // 2
-        if _try_convert(values.slice(good, middle - good), target) is None:
+        if try_convert(values.slice(good, middle - good), target) is None:
             bad = middle
         else:
             good = middle

@@ -1,0 +1,117 @@
+"""The header of a CSV file: delimiter, column names, and where the rows begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from kalla_common.errors import Code, KallaError
+
+from kalla_runner.connectors.csv.records import MalformedError, Record, count_line_ends, read_record
+
+BOM: Final = b"\xef\xbb\xbf"
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+_DELIMITERS: Final = (b",", b";", b"\t", b"|")
+_HEAD_BYTES: Final = 1 << 16
+_LONGEST_HEADER: Final = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a file is written.
+
+    Attributes:
+        delimiter: one byte.
+        names: the columns, at least one, distinct and not empty.
+        data_start: the byte at which the first row begins.
+    """
+
+    delimiter: bytes
+    names: tuple[str, ...]
+    data_start: int
+
+
+def read_dialect(read_head: Callable[[int], bytes], name: str) -> Dialect:
+    """The dialect, from the file's first record.
+
+    Args:
+        read_head: gives the first n bytes of the file, fewer only if the file is shorter.
+        name: the file's name, for errors; `.tsv` says that a tab is the likelier delimiter.
+
+    Raises:
+        KallaError: INVALID_DATA if there is no usable header.
+    """
+    size = _HEAD_BYTES
+    while True:
+        head = read_head(size)
+        whole = len(head) < size
+        start = _content_start(head, name)
+        record = _header(head, start, name, complete=whole)
+        if record is not None:
+            return _dialect(head, *record, name)
+        if size >= _LONGEST_HEADER:
+            raise KallaError(Code.INVALID_DATA, f"The header of {name} does not end within 64 MB.")
+        size *= 8
+
+
+def _content_start(head: bytes, name: str) -> int:
+    if head.startswith(_UTF16):
+        raise KallaError(Code.INVALID_DATA, f"The file {name} is UTF-16 text; save it as UTF-8.")
+    start = len(BOM) if head.startswith(BOM) else 0
+    while start < len(head) and head[start] in b"\r\n":
+        start += 1
+    return start
+
+
+def _header(head: bytes, start: int, name: str, *, complete: bool) -> tuple[Record, bytes] | None:
+    """The header and its delimiter; None if more bytes are needed to see its end."""
+    if start == len(head):
+        if not complete:
+            return None
+        raise KallaError(
+            Code.INVALID_DATA, f"The file {name} is empty; its first line must name the columns."
+        )
+    found: list[tuple[Record, bytes]] = []
+    problem: MalformedError | None = None
+    for delimiter in _DELIMITERS:
+        try:
+            found.append((read_record(head, start, delimiter), delimiter))
+        except MalformedError as error:
+            problem = error
+    # A final \r may be the first half of \r\n: such a record ends only when the next byte is known.
+    found = [(record, delimiter) for record, delimiter in found if complete or record.end < len(head)]
+    if not found:
+        if not complete:
+            return None
+        text = problem.problem if problem else "cannot be read"
+        line = count_line_ends(head[:start]) + 1
+        raise KallaError(Code.INVALID_DATA, f"The header of {name} (line {line}) {text}.", line=str(line))
+    likely = b"\t" if ".tsv" in name.lower() else b","
+    return max(found, key=lambda one: (len(one[0].fields), one[1] == likely))
+
+
+def _dialect(head: bytes, record: Record, delimiter: bytes, name: str) -> Dialect:
+    line = count_line_ends(head[: record.start]) + 1
+    try:
+        names = tuple(field.decode() for field in record.fields)
+    except UnicodeDecodeError as error:
+        raise _invalid(
+            f"The header of {name} (line {line}) is not UTF-8 text; save the file as UTF-8.", line
+        ) from error
+    seen: set[str] = set()
+    for position, column in enumerate(names, start=1):
+        if not column.strip():
+            message = f"Column {position} of {name} has no name in the header (line {line}); give it one."
+            raise _invalid(message, line)
+        if column in seen:
+            message = (
+                f"The header of {name} (line {line}) names the column {column!r} twice; rename one of them."
+            )
+            raise _invalid(message, line)
+        seen.add(column)
+    return Dialect(delimiter, names, record.end)
+
+
+def _invalid(message: str, line: int) -> KallaError:
+    return KallaError(Code.INVALID_DATA, message, line=str(line))
