@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kalla_gateway.results import formats
 from kalla_gateway.results.formats import (
@@ -58,6 +58,7 @@ def test_csv_leaves_cells_that_look_like_formulas_as_they_are() -> None:
 _CELLS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_CELLS, _CELLS), min_size=1))
 def test_csv_of_any_text_reads_back(rows: list[tuple[str, str]]) -> None:
     batch = pa.RecordBatch.from_arrays([pa.array([r[i] for r in rows]) for i in (0, 1)], names=["a", "b"])

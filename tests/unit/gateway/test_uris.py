@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kalla_common.errors import Code, KallaError
 from kalla_common.uris import mask_uri
@@ -13,6 +13,7 @@ _WORD = st.text("abcXYZ019-_.~%", min_size=1, max_size=12)
 _PASSWORD = st.text("abcXYZ019-_.~%!$&'()+,;=*:", min_size=1, max_size=20).filter(lambda p: p != "***")
 
 
+@settings(deadline=None)
 @given(_WORD, _PASSWORD, _WORD, _WORD)
 def test_trap_18_a_masked_uri_posted_back_is_the_stored_uri(
     user: str, password: str, host: str, table: str
@@ -24,6 +25,7 @@ def test_trap_18_a_masked_uri_posted_back_is_the_stored_uri(
     assert with_secret("a", stored, [masked]) == stored
 
 
+@settings(deadline=None)
 @given(_WORD, _PASSWORD)
 def test_trap_18_a_stored_secret_never_goes_to_another_server(user: str, password: str) -> None:
     stored = f"postgres://{user}:{password}@db:5432/db?table=t"

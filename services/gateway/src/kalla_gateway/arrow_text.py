@@ -104,14 +104,7 @@ def _json_texts(array: pa.Array) -> list[str | None]:
         return _struct_texts(array)
     if isinstance(kind, pa.BaseExtensionType):
         return _json_texts(array.storage)
-    if (
-        types.is_list(kind)
-        or types.is_large_list(kind)
-        or types.is_fixed_size_list(kind)
-        or types.is_map(kind)
-    ):
-        return [None if v is None else _list_text(v.values) for v in array]
-    return [None if v is None else _list_text(pa.array(v.as_py(), kind.value_type)) for v in array]
+    return [_list_text(value.values) for value in array]
 
 
 def _list_text(values: pa.Array | None) -> str | None:

@@ -1,0 +1,228 @@
+"""The worker callbacks: idempotent, in any order, applied once, from the right caller."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+from typing import Any
+
+import pytest
+from kalla_common.webhooks import sign
+
+from tests.integration.gateway.conftest import Gateway, OpenGateway
+
+RUN = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+PROGRESS = {"run_id": RUN, "stage": "matching", "progress": 0.75, "matched_count": 3000}
+COMPLETE = {
+    "run_id": RUN,
+    "matched_count": 4500,
+    "unmatched_left_count": 500,
+    "unmatched_right_count": 300,
+    "output_paths": {"matched": "/o/m", "unmatched_left": "/o/l", "unmatched_right": "/o/r"},
+}
+ERROR = {"run_id": RUN, "error": "The disk is full.", "code": "STORAGE_FULL"}
+
+
+async def _report(gateway: Gateway, kind: str, body: dict[str, Any]) -> None:
+    answer = await gateway.post(f"/api/worker/{kind}", body)
+    assert (answer.status_code, answer.json()) == (200, {"ok": True}), answer.text
+
+
+async def test_progress_makes_a_run_running_and_is_its_latest_progress(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "progress", {"run_id": RUN, "stage": "staging", "progress": 0.5, "source": "l"})
+    run = await gateway.run(RUN)
+    assert run["status"] == "running"
+    await _report(gateway, "progress", PROGRESS | {"total_left": 5000, "total_right": 4800})
+    run = await gateway.run(RUN)
+    assert run["latest_progress"] == {
+        "stage": "matching",
+        "progress": 0.75,
+        "matched_count": 3000,
+        "total_left": 5000,
+        "total_right": 4800,
+        "updated_at": run["latest_progress"]["updated_at"],
+    }
+    assert run["updated_at"] >= run["latest_progress"]["updated_at"] > run["created_at"]
+
+
+async def test_progress_may_lack_everything_but_its_stage(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "progress", {"run_id": RUN, "stage": "staging"})
+    progress = (await gateway.run(RUN))["latest_progress"]
+    assert {k: v for k, v in progress.items() if k != "updated_at"} == {
+        "stage": "staging",
+        "progress": None,
+        "matched_count": None,
+        "total_left": None,
+        "total_right": None,
+    }
+
+
+async def test_completion_fills_the_documented_fields(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "complete", COMPLETE | {"diagnostics": {"match_path": "one_pass"}})
+    run = await gateway.run(RUN)
+    expected = {
+        "run_id": RUN,
+        "recipe_id": "invoices-payments",
+        "status": "completed",
+        "matched_count": 4500,
+        "unmatched_left_count": 500,
+        "unmatched_right_count": 300,
+        "output_matched": "/o/m",
+        "output_unmatched_left": "/o/l",
+        "output_unmatched_right": "/o/r",
+        "error_message": None,
+        "error_code": None,
+        "latest_progress": None,
+        "diagnostics": {"match_path": "one_pass"},
+    }
+    assert {k: v for k, v in run.items() if k not in ("created_at", "updated_at")} == expected
+
+
+async def test_an_error_fails_the_run_and_says_why(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "error", ERROR)
+    run = await gateway.run(RUN)
+    assert (run["status"], run["error_message"], run["error_code"]) == (
+        "failed",
+        "The disk is full.",
+        "STORAGE_FULL",
+    )
+
+
+async def test_an_error_as_the_reference_documents_it_needs_no_code(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "error", {"run_id": RUN, "error": "Failed to connect"})
+    run = await gateway.run(RUN)
+    assert (run["status"], run["error_message"], run["error_code"]) == ("failed", "Failed to connect", None)
+
+
+async def test_an_error_with_the_code_cancelled_cancels_the_run(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "error", {"run_id": RUN, "error": "cancelled", "code": "CANCELLED"})
+    assert (await gateway.run(RUN))["status"] == "cancelled"
+
+
+async def test_trap_18_a_password_in_a_reported_error_is_masked(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    text = "cannot reach postgres://u:s3cret@db/x?table=t"
+    await _report(gateway, "error", {"run_id": RUN, "error": text})
+    assert (await gateway.stored(RUN)).error_message == text.replace("s3cret", "***")
+
+
+async def test_trap_13_a_run_that_ends_before_any_progress_is_ended(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "complete", COMPLETE)
+    await _report(gateway, "progress", PROGRESS)
+    run = await gateway.run(RUN)
+    assert (run["status"], run["latest_progress"]) == ("completed", None)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("progress", "complete", "error"))))
+async def test_trap_14_in_any_order_the_first_end_stays(gateway: Gateway, order: tuple[str, ...]) -> None:
+    bodies: dict[str, dict[str, Any]] = {"progress": PROGRESS, "complete": COMPLETE, "error": ERROR}
+    await gateway.submitted(RUN)
+    for kind in order:
+        await _report(gateway, kind, bodies[kind])
+    first_end = next(kind for kind in order if kind != "progress")
+    run = await gateway.run(RUN)
+    assert run["status"] == ("completed" if first_end == "complete" else "failed")
+    assert (run["matched_count"], run["error_message"]) == (
+        (4500, None) if first_end == "complete" else (0, "The disk is full.")
+    )
+
+
+async def test_trap_14_a_repeated_end_is_applied_once(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "complete", COMPLETE)
+    before = await gateway.run(RUN)
+    await asyncio.gather(*(_report(gateway, "complete", COMPLETE) for _ in range(5)))
+    await _report(gateway, "complete", COMPLETE | {"matched_count": 1})
+    assert await gateway.run(RUN) == before
+
+
+async def test_trap_14_older_progress_does_not_replace_newer_progress(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "progress", PROGRESS | {"sequence": 7, "matched_count": 700})
+    await _report(gateway, "progress", PROGRESS | {"sequence": 3, "matched_count": 300})
+    await _report(gateway, "progress", PROGRESS | {"sequence": 7, "matched_count": 701})
+    assert (await gateway.run(RUN))["latest_progress"]["matched_count"] == 700
+    await _report(gateway, "progress", PROGRESS | {"sequence": 8, "matched_count": 800})
+    assert (await gateway.run(RUN))["latest_progress"]["matched_count"] == 800
+
+
+async def test_trap_14_of_concurrent_progress_the_newest_stays(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    numbers = [5, 19, 2, 11, 20, 7, 13, 1]
+    await asyncio.gather(
+        *(_report(gateway, "progress", PROGRESS | {"sequence": n, "matched_count": n}) for n in numbers)
+    )
+    assert (await gateway.run(RUN))["latest_progress"]["matched_count"] == 20
+
+
+@pytest.mark.parametrize(("kind", "body"), [("progress", PROGRESS), ("complete", COMPLETE), ("error", ERROR)])
+async def test_a_report_about_an_unknown_run_is_a_404(
+    gateway: Gateway, kind: str, body: dict[str, Any]
+) -> None:
+    answer = await gateway.post(f"/api/worker/{kind}", body)
+    assert (answer.status_code, answer.json()["code"]) == (404, "RUN_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("progress", {"run_id": RUN}),
+        ("progress", PROGRESS | {"stage": "dreaming"}),
+        ("progress", PROGRESS | {"progress": 1.5}),
+        ("progress", PROGRESS | {"progress": -0.1}),
+        ("progress", PROGRESS | {"matched_count": -1}),
+        ("progress", PROGRESS | {"matched_count": 2**63}),
+        ("progress", PROGRESS | {"total_left": 1.5}),
+        ("complete", {k: v for k, v in COMPLETE.items() if k != "matched_count"}),
+        ("complete", {k: v for k, v in COMPLETE.items() if k != "output_paths"}),
+        ("complete", COMPLETE | {"output_paths": {"matched": "/o/m"}}),
+        ("error", {"run_id": RUN}),
+        ("error", {"error": "x"}),
+    ],
+)
+async def test_a_wrong_report_is_a_400_and_changes_nothing(
+    gateway: Gateway, kind: str, body: dict[str, Any]
+) -> None:
+    await gateway.submitted(RUN)
+    answer = await gateway.post(f"/api/worker/{kind}", body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+    assert (await gateway.run(RUN))["status"] == "submitted"
+
+
+async def test_without_a_secret_a_caller_from_elsewhere_is_a_403(open_gateway: OpenGateway) -> None:
+    async with open_gateway(caller="10.0.0.9") as gateway:
+        await gateway.submitted(RUN)
+        answer = await gateway.post("/api/worker/complete", COMPLETE)
+        assert (answer.status_code, answer.json()["code"]) == (403, "CALLER_NOT_ALLOWED")
+        assert (await gateway.run(RUN))["status"] == "submitted"
+
+
+async def test_with_a_secret_only_signed_reports_are_taken(open_gateway: OpenGateway) -> None:
+    secret = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+    body = json.dumps(COMPLETE).encode()
+    async with open_gateway(caller="10.0.0.9", webhook_secret=secret) as gateway:
+        await gateway.submitted(RUN)
+        json_type = {"content-type": "application/json"}
+        refused = [
+            json_type,
+            json_type | sign(secret, "1", body + b" "),
+            json_type | sign(secret, "1", body) | {"webhook-timestamp": "1000000000"},
+        ]
+        for headers in refused:
+            answer = await gateway.client.post("/api/worker/complete", content=body, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED")
+        assert (await gateway.run(RUN))["status"] == "submitted"
+        answer = await gateway.client.post(
+            "/api/worker/complete", content=body, headers=json_type | sign(secret, "1", body)
+        )
+        assert answer.status_code == 200
+        assert (await gateway.run(RUN))["status"] == "completed"
