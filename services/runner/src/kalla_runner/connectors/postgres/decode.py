@@ -29,14 +29,12 @@ class UndecodableError(Exception):
     Attributes:
         column: its position.
         shape: whether it is an array of more than one dimension, not a bad value in it.
-        encoding: whether it is text that is not UTF-8.
     """
 
-    def __init__(self, column: int, *, shape: bool = False, encoding: bool = False) -> None:
+    def __init__(self, column: int, *, shape: bool = False) -> None:
         super().__init__(column)
         self.column = column
         self.shape = shape
-        self.encoding = encoding
 
 
 class Decoder:
@@ -44,13 +42,11 @@ class Decoder:
 
     Args:
         columns: the columns, all with their Arrow types.
-        checks_encoding: whether text may not be UTF-8.
     """
 
-    def __init__(self, columns: Sequence[Column], checks_encoding: bool) -> None:
+    def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = tuple(columns)
         self._lists = [number for number, column in enumerate(columns) if column.is_list]
-        self._checks_encoding = checks_encoding
         self.schema = pa.schema(
             [pa.field(column.name, column.arrow, nullable=column.nullable) for column in columns]
         )
@@ -72,11 +68,6 @@ class Decoder:
 
     def _decode(self, number: int, column: Column, array: Any) -> Any:
         values = array.flatten() if column.is_list else array
-        if self._checks_encoding and pa.types.is_string(values.type):
-            try:
-                values.validate(full=True)
-            except pa.ArrowInvalid as error:
-                raise UndecodableError(number, encoding=True) from error
         check = _CHECKS.get(column.kind)
         if check is not None and not check(values):
             raise UndecodableError(number)

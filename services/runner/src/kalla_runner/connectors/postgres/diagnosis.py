@@ -29,8 +29,6 @@ def explain(
         psycopg.Error: the server could not be asked.
     """
     where = f"Column {column.name!r} of table {relation.shown}"
-    if error.encoding:
-        return _error(column, f"{where} holds text that is not UTF-8; convert the database to UTF-8.")
     bad = _shape(column) if error.shape else _bad(column, snapshot.version)
     found = None if bad is None else _first(snapshot, relation, column, key=key, bad=bad, condition=condition)
     if found is None:

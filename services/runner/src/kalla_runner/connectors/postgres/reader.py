@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
+from contextlib import ExitStack
 from threading import Lock
 from typing import Final
 
@@ -19,6 +20,7 @@ from kalla_runner.connectors.postgres.errors import connect_error
 _MOST_DATABASES: Final = 16
 _BATCH_BYTES: Final = 4 << 20
 """Size hint of a batch: memory per reader stays at a few of these, whatever the table's width."""
+_OPTIONS: Final = {adbc_driver_postgresql.StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(_BATCH_BYTES)}
 
 
 class Drivers:
@@ -68,6 +70,7 @@ class Reader:
 
     def __init__(self, address: PostgresAddress, begin: Sequence[str]) -> None:
         self._connection = drivers.connect(address)
+        self._open = ExitStack()
         try:
             for statement in begin:
                 self._execute(statement)
@@ -86,18 +89,16 @@ class Reader:
         Raises:
             adbc_driver_manager.Error: the query failed; the reader is of no further use.
         """
-        with AdbcStatement(self._connection) as statement:
-            statement.set_options(
-                **{
-                    adbc_driver_postgresql.StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(_BATCH_BYTES),
-                }
-            )
+        with ExitStack() as self._open:
+            statement = self._open.enter_context(AdbcStatement(self._connection))
+            statement.set_options(**_OPTIONS)
             statement.set_sql_query(query)
             handle, _ = statement.execute_query()
             # This reader, other than pyarrow's own, raises ADBC's errors with their SQLSTATE.
-            with AdbcRecordBatchReader._import_from_c(handle.address) as reader:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-                yield from reader
+            reader = AdbcRecordBatchReader._import_from_c(handle.address)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+            yield from self._open.enter_context(reader)
 
     def close(self) -> None:
-        """Close the connection, whatever it is doing."""
+        """Close the connection, also with rows unread; not while another thread reads from it."""
+        self._open.close()
         self._connection.close()

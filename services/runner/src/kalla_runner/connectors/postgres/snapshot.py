@@ -54,13 +54,14 @@ class Snapshot:
     Attributes:
         address: where the database is; its table plays no part.
         version: the server's version as a number, 180000 for 18.0.
-        encoding: the server's encoding; SQL_ASCII lets any bytes in.
+        encoding: the server's encoding. It sends UTF-8, and refuses what it cannot send as such.
         pin: what identifies the moment.
     """
 
     def __init__(self, address: PostgresAddress, session: ReadSession) -> None:
         self.address = address
         self._idle: list[Reader] = []
+        self._busy: set[Reader] = set()
         try:
             self._control = psycopg.connect(address.conninfo, autocommit=True)
         except psycopg.Error as error:
@@ -144,13 +145,17 @@ class Snapshot:
     @contextmanager
     def _reader(self) -> Generator[Reader]:
         reader = self._idle.pop() if self._idle else self._new_reader()
+        self._busy.add(reader)
         try:
             yield reader
         except BaseException:
             # In mid-query or in a failed transaction: of no further use.
             reader.close()
             raise
-        self._idle.append(reader)
+        else:
+            self._idle.append(reader)
+        finally:
+            self._busy.discard(reader)
 
     def _new_reader(self) -> Reader:
         try:
@@ -164,9 +169,10 @@ class Snapshot:
             raise
 
     def close(self) -> None:
-        """Let go of the moment and close all connections."""
-        while self._idle:
-            self._idle.pop().close()
+        """Let go of the moment and close all connections, also of rows that nobody read to the end."""
+        for reader in (*self._idle, *self._busy):
+            reader.close()
+        self._idle.clear()
         self._control.close()
 
 

@@ -76,7 +76,7 @@ class PostgresSource(OpenSource):
 
     @cached_property
     def _decoder(self) -> Decoder:
-        return Decoder(self._columns, self._snapshot.encoding == "SQL_ASCII")
+        return Decoder(self._columns)
 
     @cached_property
     def _filter(self) -> sql.Composable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -10,9 +9,9 @@ from pathlib import Path
 from threading import Event, Lock
 
 import pyarrow as pa
-from kalla_common.errors import Code, KallaError
 from psycopg import sql
 
+from kalla_runner.outputs.storage import storage_errors
 from kalla_runner.staging import StageProgress
 
 Read = Callable[[sql.Composed], Generator[pa.RecordBatch]]
@@ -46,7 +45,8 @@ def stage_slices(
     Raises:
         KallaError: from `read`, or STORAGE_FULL, OUTPUT_NOT_WRITABLE.
     """
-    folder_ready(folder)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     total, done, lock, stop = sum(weight for _, weight in queries), 0, Lock(), Event()
 
     def one(path: Path, query: sql.Composed, weight: int) -> int:
@@ -84,31 +84,10 @@ def _total(tasks: Sequence[Future[int]]) -> int:
 
 def _write(path: Path, batches: Generator[pa.RecordBatch], schema: pa.Schema, stop: Event) -> int:
     rows = 0
-    try:
-        with closing(batches), pa.ipc.new_file(path, schema) as writer:
-            for batch in batches:
-                if stop.is_set():
-                    break
-                writer.write_batch(batch)
-                rows += batch.num_rows
-    except OSError as error:
-        raise write_error(error, path) from error
+    with storage_errors(path), closing(batches), pa.ipc.new_file(path, schema) as writer:
+        for batch in batches:
+            if stop.is_set():
+                break
+            writer.write_batch(batch)
+            rows += batch.num_rows
     return rows
-
-
-def folder_ready(folder: Path) -> None:
-    """Make the folder for staged files."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(error, folder) from error
-
-
-def write_error(error: OSError, path: Path) -> KallaError:
-    """Why a staged file could not be written."""
-    if error.errno == errno.ENOSPC:
-        return KallaError(
-            Code.STORAGE_FULL, f"The disk of {path.parent} is full; free some space or stage elsewhere."
-        )
-    reason = error.strerror or "it cannot be written"
-    return KallaError(Code.OUTPUT_NOT_WRITABLE, f"The staged file {path} cannot be written: {reason}.")

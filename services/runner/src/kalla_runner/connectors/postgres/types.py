@@ -18,6 +18,7 @@ from kalla_common.errors import Code, KallaError
 from psycopg import sql
 
 from kalla_runner.connectors.postgres.catalog import ColumnEntry
+from kalla_runner.connectors.text_types_numbers import NumberLayout, bucket_type
 from kalla_runner.connectors.type_names import MAX_PRECISION, decimal_type
 
 
@@ -213,21 +214,21 @@ def measures(columns: Sequence[Column], version: int) -> list[sql.Composable]:
 def measured_type(
     col: Column, scale: int | None, most: Decimal | None, least: Decimal | None, what: str
 ) -> Any:
-    """The narrowest decimal type that holds what was measured.
+    """The decimal type that holds what was measured, in the same steps of width as for text files.
 
     Raises:
         KallaError: INVALID_DATA if that needs more digits than Arrow's widest decimal has.
     """
     whole = max((_whole_digits(number) for number in (most, least) if number is not None), default=0)
     scale = scale or 0
-    if whole + scale > MAX_PRECISION:
+    element = bucket_type(NumberLayout(whole, scale))
+    if element is None:
         raise KallaError(
             Code.INVALID_DATA,
             f"Column {col.name!r} of {what} holds numbers that need {whole + scale} digits, more than the "
             f"{MAX_PRECISION} of the widest decimal; read it through a view that casts it to text.",
             column=col.name,
         )
-    element = decimal_type(max(whole + scale, 1), scale)
     return pa.list_(element) if col.is_list else element
 
 

@@ -1,0 +1,212 @@
+"""Parquet files on disk: which ones a source means, what their footers say, their batches."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from kalla_common.errors import Code, KallaError
+
+from kalla_runner.connectors.parquet_types import plain_type
+from kalla_runner.connectors.paths import allowed_path, local_path
+from kalla_runner.connectors.type_names import type_name
+
+BATCH_ROWS: Final = 1 << 16
+Unit = Literal["us", "ns"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetPart:
+    """One file as it was pinned.
+
+    Attributes:
+        size: bytes.
+        mtime_ns, inode: change when the file is written anew.
+        schema: plain types, before nanoseconds are judged.
+        groups: rows of each row group.
+        int96: columns in the outdated 96-bit timestamp format.
+    """
+
+    path: Path
+    size: int
+    mtime_ns: int
+    inode: int
+    schema: pa.Schema
+    groups: tuple[int, ...]
+    int96: frozenset[str]
+
+    def check_unchanged(self) -> None:
+        """Raise SOURCE_CHANGED if the file was written, replaced or removed since it was pinned."""
+        try:
+            stat = self.path.stat()
+            same = (stat.st_size, stat.st_mtime_ns, stat.st_ino) == (self.size, self.mtime_ns, self.inode)
+        except OSError:
+            same = False
+        if not same:
+            raise KallaError(
+                Code.SOURCE_CHANGED, f"The file {self.path} changed while it was read; start again."
+            )
+
+
+def files_of(uri: str, roots: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The file of a URI, or the files of its folder in the order of their names.
+
+    Files whose names begin with a dot or an underscore are notes of other programs, not data.
+
+    Raises:
+        KallaError: PATH_NOT_ALLOWED, DATA_NOT_FOUND, ACCESS_DENIED, INVALID_URI or INVALID_DATA.
+    """
+    folder = local_path(uri)
+    try:
+        folder = folder.resolve()
+        is_folder = any(folder.is_relative_to(root) for root in roots) and folder.is_dir()
+        entries = sorted(folder.iterdir()) if is_folder else []
+    except PermissionError as error:
+        raise KallaError(Code.ACCESS_DENIED, f"The folder {uri} may not be read.") from error
+    except (OSError, RuntimeError):
+        is_folder, entries = False, []
+    if not is_folder:
+        return (allowed_path(uri, roots),)
+    entries = [entry for entry in entries if entry.name[0] not in "._"]
+    for entry in entries:
+        if entry.is_dir():
+            raise KallaError(
+                Code.INVALID_DATA,
+                f"The folder {uri} has the folder {entry.name!r} in it; name a folder of Parquet files only.",
+            )
+    if not entries:
+        raise KallaError(Code.DATA_NOT_FOUND, f"The folder {uri} has no files in it.")
+    return tuple(allowed_path(str(entry), roots) for entry in entries)
+
+
+def read_footer(path: Path) -> ParquetPart:
+    """Pin a file and read what its footer says.
+
+    Raises:
+        KallaError: INVALID_DATA if it is no Parquet file, or one without usable columns.
+    """
+    # Before the footer is read: what is written in between then shows as a change.
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise KallaError(Code.DATA_NOT_FOUND, f"The file {path} is gone.") from error
+    with opened(path) as file:
+        found = file.schema_arrow
+        names = list(found.names)
+        twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+        if not names or twice is not None:
+            problem = "has no columns" if twice is None else f"has the column {twice!r} twice"
+            raise KallaError(Code.INVALID_DATA, f"The Parquet file {path} {problem}; write it again.")
+        leaves = (file.schema.column(number) for number in range(len(file.schema)))
+        return ParquetPart(
+            path=path,
+            size=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            inode=stat.st_ino,
+            schema=pa.schema([field.with_type(plain_type(field.type)).remove_metadata() for field in found]),
+            groups=tuple(
+                file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)
+            ),
+            int96=frozenset(leaf.path for leaf in leaves if leaf.physical_type == "INT96"),
+        )
+
+
+@contextmanager
+def opened(path: Path, unit: Unit = "ns") -> Generator[Any]:
+    """A Parquet file; whatever cannot be read in it is a KallaError.
+
+    Args:
+        path: the file.
+        unit: the unit of 96-bit timestamps.
+    """
+    try:
+        with pq.ParquetFile(path, memory_map=True, coerce_int96_timestamp_unit=unit) as file:
+            yield file
+    except PermissionError as error:
+        raise KallaError(Code.ACCESS_DENIED, f"The file {path} may not be read.") from error
+    except (OSError, pa.ArrowException) as error:
+        if "magic bytes" in str(error) or "file size is" in str(error):
+            message = f"The file {path} is not a Parquet file."
+        else:
+            message = f"The Parquet file {path} is damaged or uses a feature that cannot be read."
+        raise KallaError(Code.INVALID_DATA, message) from error
+
+
+def batches_of(
+    part: ParquetPart, columns: Sequence[str], unit: Unit, first_group: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a file as they lie, from a row group on."""
+    groups = list(range(first_group, len(part.groups)))
+    with opened(part.path, unit) as file:
+        yield from file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns))
+
+
+def joint_schema(parts: Sequence[ParquetPart]) -> pa.Schema:
+    """The one schema of all files; a column may be NULL if it may be in any file.
+
+    Raises:
+        KallaError: SCHEMA_MISMATCH naming the first file that differs, and how.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        if part.schema.names != first.schema.names:
+            problem = f"columns {', '.join(part.schema.names)} instead of {', '.join(first.schema.names)}"
+            raise _differs(part, first, problem)
+        for ours, theirs in zip(first.schema, part.schema, strict=True):
+            if ours.type != theirs.type:
+                problem = f"{ours.name!r} as {type_name(theirs.type)} instead of {type_name(ours.type)}"
+                raise _differs(part, first, problem)
+    return pa.schema(
+        [
+            field.with_nullable(any(part.schema.field(number).nullable for part in parts))
+            for number, field in enumerate(first.schema)
+        ]
+    )
+
+
+def _differs(part: ParquetPart, first: ParquetPart, problem: str) -> KallaError:
+    return KallaError(
+        Code.SCHEMA_MISMATCH,
+        f"All Parquet files of a folder need the same columns, but {part.path.name} has {problem} as in "
+        f"{first.path.name}.",
+    )
+
+
+def int96_unit(parts: Sequence[ParquetPart]) -> Unit:
+    """The unit in which every 96-bit timestamp is exact: microseconds if possible, else nanoseconds.
+
+    Raises:
+        KallaError: INVALID_DATA if some need nanoseconds and others lie beyond the years they reach.
+    """
+    whole = in_range = True
+    for part in parts:
+        columns = sorted(part.int96)
+        for micro, nano in zip(batches_of(part, columns, "us"), batches_of(part, columns, "ns"), strict=True):
+            for name in columns:
+                micros = micro.column(name).drop_null().cast(pa.int64()).to_numpy()
+                nanos = nano.column(name).drop_null().cast(pa.int64()).to_numpy()
+                # Both wrap around at 64 bits in the same way, so only a fraction makes them differ.
+                whole = whole and bool((micros * np.int64(1000) == nanos).all())
+                in_range = in_range and bool((nanos // 1000 == micros).all())
+    if not whole and not in_range:
+        raise KallaError(
+            Code.INVALID_DATA,
+            "The Parquet file has 96-bit timestamps with nanoseconds and others outside the years 1677 to "
+            "2262, which no exact type holds together; write it with 64-bit timestamps.",
+        )
+    return "us" if whole else "ns"
+
+
+def whole_microseconds(parts: Sequence[ParquetPart], column: str) -> bool:
+    """Whether all nanosecond timestamps of a column are whole microseconds."""
+    for part in parts:
+        for batch in batches_of(part, [column], "ns"):
+            if (batch.column(0).drop_null().cast(pa.int64()).to_numpy() % 1000).any():
+                return False
+    return True
