@@ -54,7 +54,6 @@ def _unknown_column(node: exp.Column, scope: Scope, found: Resolution) -> None:
     found.problem(
         Code.INVALID_SQL, f"There is no column {node.name}; the columns are {near or 'none'}.", node
     )
-    return None
 
 
 def find_relation(qualifier: exp.Identifier, scope: Scope, found: Resolution) -> Relation | None:

@@ -88,8 +88,8 @@ def _rewrite(call: exp.Anonymous, types: list[pa.DataType], found: Resolution, t
     if sql is None:
         found.problem(
             Code.TYPE_MISMATCH,
-            f"{shown(call.expressions[0])} and {shown(call.expressions[1])} differ in more than {MAX_256} digits: "
-            "write CAST(... AS DECIMAL(38,18)) for both.",
+            f"{shown(call.expressions[0])} and {shown(call.expressions[1])} differ in more than {MAX_256} "
+            "digits: write CAST(... AS DECIMAL(38,18)) for both.",
             call,
         )
         return
@@ -159,7 +159,7 @@ def _exact(a: Operand, b: Operand, t: Operand) -> str | None:
     if whole + scale + 1 <= MAX_128:
         return _difference(a, b, t, whole + scale + 1, scale)
     if whole + scale <= MAX_128:
-        return _guarded(a, b, t, whole + scale, scale)
+        return _guarded(a, b, t, scale)
     if whole + scale <= MAX_256:
         return _difference(a, b, t, MAX_256, scale)
     return None
@@ -204,17 +204,18 @@ def _negated(operand: Operand, precision: int, scale: int) -> str:
 def _difference(a: Operand, b: Operand, t: Operand, precision: int, scale: int) -> str:
     plain = precision <= MAX_128 and pa.types.is_decimal(a.type) and pa.types.is_decimal(b.type)
     free = plain and a.literal is None and b.literal is None
-    x = a.sql if free else _decimal(a, precision - 1, scale)
-    y = b.sql if free else _decimal(b, precision - 1, scale)
+    # 256 bits hold the sum of two numbers of 76 digits; 128 bits need a digit to spare.
+    inner = precision - 1 if precision <= MAX_128 else precision
+    x = a.sql if free else _decimal(a, inner, scale)
+    y = b.sql if free else _decimal(b, inner, scale)
     low, high = _negated(t, precision, scale), _decimal(t, precision, scale)
     return f"{x} - {y} BETWEEN {low} AND {high}"
 
 
-def _guarded(a: Operand, b: Operand, t: Operand, precision: int, scale: int) -> str:
+def _guarded(a: Operand, b: Operand, t: Operand, scale: int) -> str:
     x, y = _decimal(a, MAX_128, scale), _decimal(b, MAX_128, scale)
     low, high = _negated(t, MAX_128, scale), _decimal(t, MAX_128, scale)
     zero = f"CAST('0' AS DECIMAL({MAX_128},{scale}))"
-    del precision
     # Numbers of unlike sign may be further apart than 38 digits: |a| + |b| <= t without the sum.
     return (
         f"CASE WHEN ({x} >= {zero}) = ({y} >= {zero}) THEN {x} - {y} BETWEEN {low} AND {high} "
@@ -235,14 +236,15 @@ def _with_floats(a: Operand, b: Operand, t: Operand) -> str | None:
     part = 2.0 ** (-8 if half else -21 if narrow else -49)
     margin = f"greatest(abs({x}), abs({y}), {limit}) * CAST('{part!r}' AS DOUBLE)"
     apart = f"abs({x} - {y})"
-    low, high, value = (_exact_of(o) for o in (a, b, t))
-    by_digits = f"{low} - {high} BETWEEN -{value} AND {value}"
     finite = " AND ".join(f"abs({_double(o)}) < {_INFINITY}" for o in (a, b) if o.is_float) or "true"
+    # The engine may evaluate every branch for every row, so what needs no digits gets none.
+    near = f"{finite} AND abs({apart} - {limit}) <= {margin}"
+    low, high, value = (_exact_of(o, near) for o in (a, b, t))
+    by_digits = f"{low} - {high} BETWEEN -{value} AND {value}"
     missing = " OR ".join(f"{o.sql} IS NULL" for o in (a, b, t) if o.literal is None) or "false"
     return (
         f"CASE WHEN {missing} THEN CAST(NULL AS BOOLEAN) WHEN NOT ({finite}) THEN false "
-        f"WHEN {apart} <= {limit} - {margin} THEN true WHEN {apart} > {limit} + {margin} THEN false "
-        f"ELSE {by_digits} END"
+        f"WHEN {near} THEN {by_digits} ELSE {apart} <= {limit} END"
     )
 
 
@@ -257,8 +259,11 @@ def _double(operand: Operand) -> str:
     return _as_type(operand, "DOUBLE", pa.float64())
 
 
-def _exact_of(operand: Operand) -> str:
-    """A number with 38 digits on either side of the point; a float from the digits of its text."""
+def _exact_of(operand: Operand, needed: str) -> str:
+    """A number with 38 digits on either side of the point; a float from the digits of its text.
+
+    Where the condition `needed` does not hold, a float comes out as 0.
+    """
     if not operand.is_float:
         return _decimal(operand, MAX_256, _FLOAT_SCALE)
     text = f"CAST({operand.sql} AS VARCHAR)"
@@ -269,7 +274,7 @@ def _exact_of(operand: Operand) -> str:
     large = f"concat({sign}, rpad({figures}, {shift} + 1, '0'))"
     whole = MAX_256 - _FLOAT_SCALE
     plain = (
-        f"CASE WHEN strpos({text}, 'e') = 0 THEN {text} "
+        f"CASE WHEN ({needed}) IS NOT TRUE THEN '0' WHEN strpos({text}, 'e') = 0 THEN {text} "
         f"WHEN {shift} >= {whole} OR length({figures}) - {shift} - 1 > {_FLOAT_SCALE} "
         f"THEN concat('{INEXACT_FLOAT}: ', {text}) "
         f"WHEN {shift} < 0 THEN {small} ELSE {large} END"

@@ -16,13 +16,16 @@ from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.matching.sql_dialect import expression, render
-from kalla_runner.matching.sql_scope import Resolution, Scope, own_parts
+from kalla_runner.matching.sql_scope import Resolution, own_parts
 from kalla_runner.matching.sql_types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
 
 _COMPARISONS: Final = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ)
 _PATTERNS: Final = (exp.Like, exp.ILike, exp.SimilarTo, exp.RegexpLike, exp.RegexpILike)
 _ARITHMETIC: Final = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)
-_CHOOSERS: Final = frozenset({"coalesce", "nvl", "ifnull", "greatest", "least", "make_array"})
+_CALLS: Final = {
+    "nullif": "compared",
+    **dict.fromkeys(("coalesce", "nvl", "ifnull", "greatest", "least", "make_array"), "chosen"),
+}
 _FLOAT_DIGITS: Final = 15
 """So many decimal digits survive a float64 and back; with at most 22 of them after the point."""
 _FLOAT_SCALE: Final = 22
@@ -30,8 +33,9 @@ _FLOAT_SCALE: Final = 22
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Expressions that meet in one place. `use` is compared, chosen (one of them is the result),
-    pattern (all text) or arithmetic.
+    """Expressions that meet in one place.
+
+    `use` is compared, chosen (one of them is the result), pattern (all text) or arithmetic.
     """
 
     node: exp.Expr
@@ -58,10 +62,7 @@ def _sites(node: exp.Expr) -> list[Site]:
     if isinstance(node, exp.Between):
         return [Site(node, (node.this, node.args["low"], node.args["high"]), "compared")]
     if isinstance(node, exp.In):
-        values = [node.args["query"]] if node.args.get("query") else node.expressions
-        if isinstance(node.this, exp.Tuple):
-            return [s for v in values if isinstance(v, exp.Tuple) for s in _pairs(node, node.this, v)]
-        return [Site(node, (node.this, *values), "compared")]
+        return _in_sites(node)
     if isinstance(node, _PATTERNS):
         pattern = node.expression
         return [
@@ -72,14 +73,16 @@ def _sites(node: exp.Expr) -> list[Site]:
     if isinstance(node, exp.Case):
         return _case_sites(node)
     if isinstance(node, exp.Anonymous):
-        name = node.name.lower()
-        if name == "nullif":
-            return [Site(node, tuple(node.expressions), "compared")]
-        if name in _CHOOSERS:
-            return [Site(node, tuple(node.expressions), "chosen")]
-    if isinstance(node, exp.Array):
-        return [Site(node, tuple(node.expressions), "chosen")]
-    return []
+        use = _CALLS.get(node.name.lower())
+        return [Site(node, tuple(node.expressions), use)] if use else []
+    return [Site(node, tuple(node.expressions), "chosen")] if isinstance(node, exp.Array) else []
+
+
+def _in_sites(node: exp.In) -> list[Site]:
+    values = [node.args["query"]] if node.args.get("query") else node.expressions
+    if isinstance(node.this, exp.Tuple):
+        return [s for v in values if isinstance(v, exp.Tuple) for s in _pairs(node, node.this, v)]
+    return [Site(node, (node.this, *values), "compared")]
 
 
 def _pairs(node: exp.Expr, one: exp.Expr, two: exp.Expr) -> list[Site]:
@@ -200,15 +203,7 @@ def _number_cast(data_type: pa.DataType) -> str:
 def _make_exact(site: Site, types: list[pa.DataType], found: Resolution, typer: Typer) -> None:
     kinds = {kind(t) for t in types if kind(t) is not Kind.NULL}
     if kinds == {Kind.DATE, Kind.TIMESTAMP}:
-        unit = {"s": "Second", "ms": "Millisecond", "us": "Microsecond", "ns": "Nanosecond"}
-        stamps = {t.unit for t in types if pa.types.is_timestamp(t)}
-        if len(stamps) == 1:
-            for operand, data_type in zip(site.operands, types, strict=True):
-                if pa.types.is_date(data_type) and not isinstance(operand, exp.Query):
-                    # Of its own accord the engine goes by nanoseconds, which end in the year 2262.
-                    name = unit[stamps.copy().pop()]
-                    _wrap(operand, f"arrow_cast({{}}, 'Timestamp({name}, None)')")
-        return
+        _dates_as_timestamps(site, types)
     if kinds != {Kind.NUMBER}:
         return
     numbers = [t for t in types if kind(t) is Kind.NUMBER]
@@ -227,12 +222,23 @@ def _make_exact(site: Site, types: list[pa.DataType], found: Resolution, typer: 
         found.problem(
             Code.TYPE_MISMATCH,
             f"{shown(site.operands[0])} and {shown(site.operands[1])} have no common type of at most "
-            f"{MAX_128 if queries else MAX_256} digits: write CAST(... AS DECIMAL(38,{min(scale, 18)})) for both.",
+            f"{MAX_128 if queries else MAX_256} digits: write CAST(... AS DECIMAL(38,{min(scale, 18)})) "
+            "for both.",
             site.operands[0],
         )
         return
     for operand in site.operands:
         _wrap(operand, f"CAST({{}} AS DECIMAL({precision},{scale}))")
+
+
+def _dates_as_timestamps(site: Site, types: Sequence[pa.DataType]) -> None:
+    unit = {"s": "Second", "ms": "Millisecond", "us": "Microsecond", "ns": "Nanosecond"}
+    stamps = {t.unit for t in types if pa.types.is_timestamp(t)}
+    for operand, data_type in zip(site.operands, types, strict=True):
+        if len(stamps) == 1 and pa.types.is_date(data_type) and not isinstance(operand, exp.Query):
+            # Of its own accord the engine goes by nanoseconds, which end in the year 2262.
+            (name,) = (unit[s] for s in stamps)
+            _wrap(operand, f"arrow_cast({{}}, 'Timestamp({name}, None)')")
 
 
 def _make_floats_exact(site: Site, types: list[pa.DataType], found: Resolution, typer: Typer) -> None:
@@ -247,8 +253,9 @@ def _make_floats_exact(site: Site, types: list[pa.DataType], found: Resolution, 
         one, two = shown(site.operands[0]), shown(site.operands[1])
         found.problem(
             Code.TYPE_MISMATCH,
-            f"{_both((site.operands[0], types[0]), (site.operands[1], types[1]), typer)}, which are not compared "
-            f"exactly: write tolerance_match({one}, {two}, 0), or CAST the float to the DECIMAL that it stands for.",
+            f"{_both((site.operands[0], types[0]), (site.operands[1], types[1]), typer)}, which are not "
+            f"compared exactly: write tolerance_match({one}, {two}, 0), or CAST the float to the DECIMAL "
+            "that it stands for.",
             site.operands[0],
         )
         return
