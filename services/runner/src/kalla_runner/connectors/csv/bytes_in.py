@@ -70,13 +70,13 @@ def read_errors(path: Path) -> Generator[None]:
             Code.ACCESS_DENIED, f"Kalla may not read the file {path.name}; change its permissions."
         ) from error
     except OSError as error:
-        if error.errno in (None, errno.EINVAL):
+        if is_gzip(path) and error.errno in (None, errno.EINVAL, errno.EIO):
             # Arrow's decompressor reports through OSError without a number.
             raise KallaError(
                 Code.INVALID_DATA,
                 f"The file {path.name} is not a whole gzip file; compress or copy it again.",
             ) from error
-        reason = os.strerror(error.errno)
+        reason = error.strerror or "the read failed"
         raise KallaError(
             Code.SOURCE_UNREACHABLE, f"The file {path.name} cannot be read: {reason}."
         ) from error

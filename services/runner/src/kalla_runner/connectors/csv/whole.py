@@ -105,7 +105,7 @@ def _guess(file: CsvFile) -> list[pa.DataType]:
     size = file.pin.size - file.dialect.data_start
     if size > 4 * file.block_bytes and len(shapes) <= _SAMPLED_COLUMNS and not is_gzip(file.pin.path):
         places += [file.dialect.data_start + size * part // _SAMPLES for part in range(1, _SAMPLES)]
-        places.append(file.pin.size - _SAMPLE_BYTES)
+        places.append(max(file.pin.size - _SAMPLE_BYTES, file.dialect.data_start))
     for number, place in enumerate(places):
         try:
             found = _sample(file, parser, place) if number else _first_rows(file, parser)
