@@ -82,14 +82,15 @@ class Workflows:
     def _make_notify(self) -> Any:
         async def notify(url: str, message: Journaled, carrier: dict[str, str]) -> bool:
             with extracted_context(carrier), run_context(message["body"]["run_id"]):
-                await self._steps.pause_point("notify")
-                taken: bool = await DBOS.run_step_async(
-                    {"name": "deliver"}, self._callbacks.deliver, url, message
-                )
-                await self._steps.pause_point("notify-done")
-                return taken
+                return await DBOS.run_step_async({"name": "deliver"}, self._deliver, url, message)
 
         return notify
+
+    async def _deliver(self, url: str, message: Journaled) -> bool:
+        await self._steps.pause_point("notify")
+        taken = await self._callbacks.deliver(url, message)
+        await self._steps.pause_point("notify-done")
+        return taken
 
     async def _run_job(self, text: str, carrier: dict[str, str], created: int) -> Journaled:
         spec = spec_from_text(text)

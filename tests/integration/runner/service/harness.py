@@ -196,7 +196,26 @@ def write_sources(folder: Path, rows: int = 1000) -> tuple[Path, Path]:
     return paths
 
 
-def job(runner: RunnerProcess, sources: tuple[Path, Path], **changes: Any) -> dict[str, Any]:
+SLOW_SQL = "SELECT l.id, r.id FROM left_src l JOIN right_src r ON l.id + r.id = 10"
+"""A join that no hash table helps: seconds of work for `SLOW_ROWS`, and 11 matched rows."""
+SLOW_ROWS = 60_000
+
+
+def slow_job(runner: RunnerProcess, **changes: Any) -> dict[str, Any]:
+    """A job that matches for seconds."""
+    folder = runner.data / "slow"
+    folder.mkdir(exist_ok=True)
+    files = write_sources(folder, SLOW_ROWS)
+    return job(runner, files, match_sql=SLOW_SQL, allow_quadratic=True, **changes)
+
+
+def attempts(body: dict[str, Any]) -> list[Path]:
+    """Unpublished outputs of a job."""
+    output = Path(body["output_path"])
+    return list(output.parent.glob(f".{output.name}.*"))
+
+
+def job(runner: RunnerProcess, files: tuple[Path, Path], **changes: Any) -> dict[str, Any]:
     """The body of POST /api/jobs for `write_sources`."""
     run_id = str(uuid.uuid4())
     return {
@@ -204,8 +223,8 @@ def job(runner: RunnerProcess, sources: tuple[Path, Path], **changes: Any) -> di
         "callback_url": "",
         "match_sql": MATCH_SQL,
         "sources": [
-            {"alias": "invoices", "uri": str(sources[0])},
-            {"alias": "payments", "uri": str(sources[1])},
+            {"alias": "invoices", "uri": str(files[0])},
+            {"alias": "payments", "uri": str(files[1])},
         ],
         "output_path": str(runner.data / "runs" / run_id),
         "primary_keys": {"invoices": ["id"], "payments": ["id"]},
