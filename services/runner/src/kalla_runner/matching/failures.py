@@ -10,11 +10,22 @@ from typing import Final
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.matching.limits import Limits
+from kalla_runner.matching.tolerance import INEXACT_FLOAT, NEGATIVE_THRESHOLD
 
 _LONGEST: Final = 200
 """Characters of an engine's message that are passed on."""
 
 _KNOWN: Final[tuple[tuple[re.Pattern[str], Code, str], ...]] = (
+    (
+        re.compile(re.escape(NEGATIVE_THRESHOLD)),
+        Code.INVALID_DATA,
+        "The threshold of tolerance_match is negative or not a number in at least one row; correct it.",
+    ),
+    (
+        re.compile(re.escape(INEXACT_FLOAT)),
+        Code.INVALID_DATA,
+        "tolerance_match meets a float without an exact decimal form of 38 digits; cast it to a decimal.",
+    ),
     (
         re.compile(r"No space left on device", re.IGNORECASE),
         Code.STORAGE_FULL,
@@ -31,7 +42,7 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], Code, str], ...]] = (
         "match_sql divides by zero in at least one row; write NULLIF(divisor, 0) where that may happen.",
     ),
     (
-        re.compile(r"overflow(?: happened on: (?P<what>[^\n]+))?", re.IGNORECASE),
+        re.compile(r"overflow(?:[^\n]*happened on: (?P<what>[^\n]+))?", re.IGNORECASE),
         Code.INVALID_DATA,
         "A number computed in match_sql is too large for its type{what}; cast the operands to a wider type.",
     ),

@@ -6,6 +6,7 @@ Only unmatched rows of both sides are looked at: a partner that is matched alrea
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,8 @@ def near_matches(
         for batch in frame.execute_stream():
             rows.add(batch.to_pyarrow())
     keys = _Keys([batch for batch in rows.batches() if batch.num_rows])
-    trimmed, folded = keys.near("utf8_trim_whitespace"), keys.near("utf8_lower")
+    with ThreadPoolExecutor(2) as pool:
+        trimmed, folded = pool.map(keys.near, ("utf8_trim_whitespace", "utf8_lower"))
     return NearMatches(trimmed[0], folded[0]), NearMatches(trimmed[1], folded[1])
 
 
@@ -96,9 +98,12 @@ class _Keys:
         if self._columns is None:
             return 0, 0
         normal = self._hashes(function)
-        if np.array_equal(normal, self._raw):
+        if _distinct(normal) == _distinct(self._raw):
+            # No two different keys become one: the usual case, told by two sorts of plain numbers.
             return 0, 0
-        left, right = np.flatnonzero(~self._is_right), np.flatnonzero(self._is_right)
+        _, firsts = np.unique(self._raw, return_index=True)
+        rows = np.flatnonzero(np.isin(normal, _repeated(normal[firsts])))
+        left, right = rows[~self._is_right[rows]], rows[self._is_right[rows]]
         return self._count(function, normal, left, right), self._count(function, normal, right, left)
 
     def _count(self, function: str, normal: Hashes, rows: Rows, others: Rows) -> int:
@@ -131,6 +136,16 @@ def _normal(rows: pa.RecordBatch | pa.Table, function: str | None) -> list[pa.Ar
         pc.call_function(function, [column]) if function and pt.is_string(column.type) else column
         for column in rows.columns[1:]
     ]
+
+
+def _distinct(hashes: Hashes) -> int:
+    ordered = np.sort(hashes)
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1]))
+
+
+def _repeated(hashes: Hashes) -> Hashes:
+    ordered = np.sort(hashes)
+    return ordered[1:][ordered[1:] == ordered[:-1]]
 
 
 def _joined(parts: Sequence[npt.NDArray[_T]], kind: type[_T]) -> npt.NDArray[_T]:
