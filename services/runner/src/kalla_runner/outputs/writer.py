@@ -100,19 +100,19 @@ class ParquetSink:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows; they reach the file a row group at a time."""
-        if not batch.num_rows:
-            return
-        self._held.append(portable_batch(batch, self.schema))
-        self._held_rows += batch.num_rows
-        self._held_bytes += batch.nbytes
-        if self._held_rows >= GROUP_ROWS or self._held_bytes >= GROUP_BYTES:
-            self._write_group()
+        batch = portable_batch(batch, self.schema)
+        while batch.num_rows:
+            part = batch.slice(0, GROUP_ROWS - self._held_rows)
+            batch = batch.slice(part.num_rows)
+            self._held.append(part)
+            self._held_rows += part.num_rows
+            self._held_bytes += part.nbytes
+            if self._held_rows == GROUP_ROWS or self._held_bytes >= GROUP_BYTES:
+                self._write_group()
 
     def _write_group(self) -> None:
         with storage_errors(self.path):
-            self._writer.write_table(
-                pa.Table.from_batches(self._held, self.schema), row_group_size=2 * GROUP_ROWS
-            )
+            self._writer.write_table(pa.Table.from_batches(self._held, self.schema))
         self.rows += self._held_rows
         self._held, self._held_rows, self._held_bytes = [], 0, 0
 
