@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from kalla_common.errors import Code, KallaError
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
 
 from kalla_cli.demo_data import DemoData, make_data, write_invoices, write_payments
 from kalla_cli.demo_report import show_preview, show_run
@@ -20,7 +22,8 @@ from kalla_cli.stopping import StopRequest
 from kalla_cli.up import Stack, UpOptions, running_stack
 
 MATCH_SQL: Final = """\
-SELECT i.invoice_id, p.payment_id, i.amount, p.paid_amount, p.paid_amount - i.amount AS difference
+SELECT i.invoice_id, p.payment_id, i.amount, p.paid_amount,
+       p.paid_amount - i.amount AS difference
 FROM invoices i
 JOIN payments p
   ON i.invoice_id = p.reference
@@ -59,9 +62,7 @@ def run_demo(home: Path | None, rows: int, seed: int, stop_request: StopRequest)
     folder = Path(tempfile.mkdtemp(prefix="kalla-demo-")) if home is None else home
     if home is None:
         folder.chmod(0o711)
-    console.print(
-        "[bold]Kalla[/] reconciles two data sources: which rows match, and which have no partner.\n"
-    )
+    console.print("[bold]Kalla[/] says which rows of two sources match, and which have no partner.\n")
     begin = time.monotonic()
     try:
         options = UpOptions(folder, port=0, runner_port=0, allow_paths=(folder,))
@@ -72,7 +73,7 @@ def run_demo(home: Path | None, rows: int, seed: int, stop_request: StopRequest)
     finally:
         if home is None:
             _remove_database(folder)
-    console.print("Everything is stopped. Your own data: [bold]kalla up[/], then docs/getting-started.md.")
+    console.print("\nEverything is stopped. Your own data: [bold]kalla up[/], then docs/getting-started.md.")
 
 
 def _tell(demo: _Demo, data: DemoData) -> None:
@@ -91,8 +92,9 @@ def _tell(demo: _Demo, data: DemoData) -> None:
     for alias in ("invoices", "payments"):
         show_preview(demo.console, demo.rest.get(f"/api/sources/{alias}/preview", limit=3))
     demo.rest.post("/api/recipes", _recipe())
-    demo.step("saved the recipe: POST /api/recipes. A match is what its SQL says:")
-    demo.console.print("\n".join(f"    [cyan]{line}[/]" for line in MATCH_SQL.splitlines()))
+    demo.console.print()
+    demo.step("saved the recipe: POST /api/recipes; a match is what its SQL says\n")
+    demo.console.print(Padding(Text(MATCH_SQL, style="cyan"), (0, 0, 1, 2), expand=False), soft_wrap=True)
     begin = time.monotonic()
     run_id = str(demo.rest.post("/api/runs", {"recipe_id": "invoices-payments"})["run_id"])
     run = _follow(demo, run_id)

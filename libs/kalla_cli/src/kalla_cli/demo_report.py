@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,9 +20,9 @@ _TITLES: Final = {
 
 def show_preview(console: Console, preview: Mapping[str, Any]) -> None:
     """Print a few rows of a source, its columns and their types."""
-    title = f"{preview['alias']}, {preview['total_rows']:,} rows"
+    title = f"{preview['alias']} [dim]({preview['total_rows']:,} rows)[/]"
     headers = [f"{column['name']}\n[dim]{column['data_type']}[/]" for column in preview["columns"]]
-    console.print(_table(title, headers, preview["rows"]))
+    _show_rows(console, title, headers, preview["rows"])
 
 
 def show_run(console: Console, run: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> None:
@@ -31,7 +32,8 @@ def show_run(console: Console, run: Mapping[str, Any], results: Mapping[str, Map
     _show_findings(console, left, right)
     for name, page in results.items():
         headers = [column["name"] for column in page["columns"]]
-        console.print(_table(f"{_TITLES[name]} ({page['total_rows']:,} rows)", headers, page["rows"]))
+        title = f"{_TITLES[name]} [dim]({page['total_rows']:,} rows)[/]"
+        _show_rows(console, title, headers, page["rows"])
     console.print("\nAll rows are in plain Parquet files, with a manifest of their hashes:")
     for name in _TITLES:
         console.print(f"  {run['output_' + name]}", soft_wrap=True)
@@ -40,16 +42,15 @@ def show_run(console: Console, run: Mapping[str, Any], results: Mapping[str, Map
 def _show_counts(
     console: Console, run: Mapping[str, Any], left: Mapping[str, Any], right: Mapping[str, Any]
 ) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for header in ("", "rows", "matched", "unmatched"):
         table.add_column(header, justify="left" if not header else "right")
     for side in (left, right):
         proof = f"{side['total_rows']:,}", f"{side['matched_rows']:,}", f"{side['unmatched_rows']:,}"
         table.add_row(side["alias"], *proof)
-    console.print(table)
-    console.print(
-        f"[bold]{run['matched_count']:,}[/] pairs match. Every row is accounted for, on both sides.\n"
-    )
+    console.print(Padding(table, (0, 0, 1, 2), expand=False))
+    pairs = f"[bold]{run['matched_count']:,}[/] pairs match"
+    console.print(f"  {pairs}. Every row is accounted for, on both sides.", soft_wrap=True)
 
 
 def _show_findings(console: Console, left: Mapping[str, Any], right: Mapping[str, Any]) -> None:
@@ -64,14 +65,15 @@ def _show_findings(console: Console, left: Mapping[str, Any], right: Mapping[str
         if side["would_match_case_folded"]:
             found.append(f"{side['would_match_case_folded']:,} unmatched rows would match in one case")
         for sentence in found:
-            console.print(f"[yellow]![/] {side['alias']}: {sentence}")
-    console.print()
+            console.print(f"  [yellow]![/] {side['alias']}: {sentence}", soft_wrap=True)
 
 
-def _table(title: str, headers: list[str], rows: list[list[str | None]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def _show_rows(console: Console, title: str, headers: list[str], rows: list[list[str | None]]) -> None:
+    """A title and a small table, indented, with a line of space before them."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for header in headers:
         table.add_column(header, no_wrap=True, overflow="ellipsis")
     for row in rows:
         table.add_row(*(Text("NULL", style="dim") if cell is None else Text(cell) for cell in row))
-    return table
+    console.print(f"\n  [bold]{title}[/]", soft_wrap=True)
+    console.print(Padding(table, (0, 0, 0, 2), expand=False))
