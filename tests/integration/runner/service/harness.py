@@ -198,7 +198,7 @@ def write_sources(folder: Path, rows: int = 1000) -> tuple[Path, Path]:
 
 SLOW_SQL = "SELECT l.id, r.id FROM left_src l JOIN right_src r ON l.id + r.id = 10"
 """A join that no hash table helps: seconds of work for `SLOW_ROWS`, and 11 matched rows."""
-SLOW_ROWS = 60_000
+SLOW_ROWS = 30_000
 
 
 def slow_job(runner: RunnerProcess, **changes: Any) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def test_trap_13_progress_is_numbered_in_the_order_in_which_it_happened_and_befo
         matching = [step for step in progress if step["stage"] == "matching"]
         assert matching
         assert all(0.0 <= step["progress"] <= 1.0 for step in matching)
-        assert matching[-1]["total_left"] == matching[-1]["total_right"] == 60_000
+        assert matching[-1]["total_left"] == matching[-1]["total_right"] == 30_000
         for message in receiver.messages:
             verify(SECRET, message.headers, message.raw)
         with pytest.raises(KallaError):

@@ -88,7 +88,9 @@ def read(client: flight.FlightClient, ticket: ticket_pb2.FlightTicket) -> pa.Tab
         return client.do_get(flight.Ticket(ticket.SerializeToString()), options).read_all()
 
 
-def output_ticket(run_id: str, output: ticket_pb2.RunOutput.ValueType, **page: int) -> ticket_pb2.FlightTicket:
+def output_ticket(
+    run_id: str, output: ticket_pb2.RunOutput.ValueType, **page: int
+) -> ticket_pb2.FlightTicket:
     rows = ticket_pb2.RunOutputRows(run_id=run_id, output=output, **page)  # pyright: ignore[reportArgumentType]
     return ticket_pb2.FlightTicket(run_output_rows=rows)
 
@@ -149,7 +151,7 @@ def test_the_same_job_again_is_the_same_job_and_another_is_refused(
     ("changes", "code"),
     [
         ({"output_path": "/etc/kalla-out"}, "PATH_NOT_ALLOWED"),
-        ({"match_sql": "SELEC l.id"}, "INVALID_SQL"),
+        ({"match_sql": "SELECT l.id FROM left_src l JOIN"}, "INVALID_SQL"),
         ({"match_sql": "DROP TABLE left_src"}, "FORBIDDEN_SQL"),
         ({"primary_keys": {"invoices": ["nix"], "payments": ["id"]}}, "INVALID_PRIMARY_KEY"),
     ],
@@ -297,7 +299,7 @@ def test_bytes_that_are_no_ticket_bring_no_traceback(rows: flight.FlightClient) 
 def test_results_of_a_failed_run_are_not_ready(
     runner: RunnerProcess, sources: tuple[Path, Path], rows: flight.FlightClient, receiver: Receiver
 ) -> None:
-    body = job(runner, sources, callback_url=receiver.url, match_sql="SELEC l.id")
+    body = job(runner, sources, callback_url=receiver.url, match_sql="SELECT l.nix FROM left_src l")
     runner.submit(body)
     wait_for(lambda: receiver.of(body["run_id"], "error"), "error")
     with pytest.raises(KallaError) as refused:
