@@ -176,11 +176,14 @@ def fit(values: pa.StringArray, target: pa.DataType) -> pa.Array:
     Raises:
         MisfitError: a value does not fit, with the place of the first such value.
     """
-    if pa.types.is_decimal(target):
+    if pa.types.is_decimal(target) and try_convert(values, target) is None:
         # Nothing is lost: 1.500 is 1.50, while 1.505 stays a misfit.
-        surplus = rf"(\.\d{{{target.scale}}}\d*?)0+$" if target.scale else r"^(-?\d+)\.0+$"
-        if try_convert(values, target) is None:
-            values = _pc.replace_substring_regex(values, surplus, r"\1")
+        if target.scale:
+            surplus = ((rf"(\.\d{{{target.scale}}}\d*?)0+$", r"\1"),)
+        else:
+            surplus = ((r"^-0\.0+$", "0"), (r"^(-?\d+)\.0+$", r"\1"))
+        for pattern, kept in surplus:
+            values = _pc.replace_substring_regex(values, pattern, kept)
     return convert(values, target)[0]
 
 
