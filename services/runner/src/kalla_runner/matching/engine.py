@@ -25,7 +25,7 @@ from kalla_runner.matching.duplicates import Bits, KeyFacts, key_facts
 from kalla_runner.matching.failures import engine_failures
 from kalla_runner.matching.keyed import match_by_keys
 from kalla_runner.matching.limits import Limits
-from kalla_runner.matching.matched import MatchedRows, MatchQuery, match_in_one_pass
+from kalla_runner.matching.matched import MatchedRows, MatchQuery, match_in_one_pass, quoted
 from kalla_runner.matching.near import NearMatches, near_matches
 from kalla_runner.matching.plan import MatchPlan, TableInfo
 from kalla_runner.matching.progress import LOADED, QUERIED, UNMATCHED, MatchProgress, Ticker
@@ -201,7 +201,7 @@ class _Match:
                     self.plan.right.alias,
                 )
                 batches = table.numbered() if numbered else table.plain()
-                self.session.register_record_batches(name, partitioned(batches, self.limits.threads))
+                self.session.register_record_batches(quoted(name), partitioned(batches, self.limits.threads))
         return tables
 
     def _names(self, alias: str) -> list[str]:

@@ -282,8 +282,8 @@ def _check_choice(
     site: Site, pairs: Sequence[tuple[exp.Expr, pa.DataType]], found: Resolution, typer: Typer
 ) -> None:
     numbers = [t for _, t in pairs if kind(t) is Kind.NUMBER]
-    common = common_decimal(numbers)
-    if len({*numbers}) > 1 and common is not None and sum(common) > MAX_128:
+    common = common_decimal(numbers) if len({*numbers}) > 1 else None
+    if common is not None and sum(common) > MAX_128:
         found.problem(
             Code.TYPE_MISMATCH,
             f"{_both(pairs[0], pairs[1], typer)}, which have no common type of at most {MAX_128} digits: "
