@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +25,14 @@ from kalla_gateway.server import create_app, gateway_services
 from kalla_gateway.settings import GatewaySettings
 from psycopg import sql
 from pydantic import SecretStr
+
+from tests.integration.gateway.processes import (
+    Api,
+    RunnerAddresses,
+    Service,
+    gateway_process,
+    runner_process,
+)
 
 NOBODY = "127.0.0.1:1"
 """Nothing listens on port 1: connections are refused at once."""
@@ -141,3 +150,33 @@ async def gateway(open_gateway: OpenGateway) -> AsyncIterator[Gateway]:
     """A gateway whose runner does not answer."""
     async with open_gateway() as opened:
         yield opened
+
+
+@dataclass(frozen=True)
+class Live:
+    """A gateway process and a runner process, and the folder they may use."""
+
+    api: Api
+    folder: Path
+    database_url: str
+    addresses: RunnerAddresses
+    gateway: Service
+
+
+@pytest.fixture(scope="session")
+def live(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One pair of real processes for all tests that need a real runner."""
+    name = f"live_{secrets.token_hex(6)}"
+    url = postgres_url.rsplit("/", 1)[0] + f"/{name}"
+    folder, addresses = tmp_path_factory.mktemp("live"), RunnerAddresses.free()
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            with (
+                runner_process(url, folder, addresses),
+                gateway_process(url, folder, addresses) as gateway,
+                Api(gateway.url) as api,
+            ):
+                yield Live(api, folder, url, addresses, gateway)
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
