@@ -16,7 +16,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from kalla_runner.matching.plan import TableInfo
-from kalla_runner.matching.sql_dialect import expression, quoted, render
+from kalla_runner.matching.sql_dialect import bare, expression, quoted, render
 from kalla_runner.matching.sql_paths import conditions, join_keys, looks_at_other_rows, reads_only
 from kalla_runner.matching.sql_scope import Relation, Resolution
 from kalla_runner.matching.sql_types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
@@ -93,13 +93,13 @@ def _bands(term: exp.Expr) -> list[Band]:
         if call.threshold is None:
             return []
         return [Band(call.a, call.b, call.threshold, call.threshold)]
-    node = term.unnest()
+    node = bare(term)
     if isinstance(node, exp.Between):
         return _windows(node.this, node.args["low"], node.args["high"])
     if isinstance(node, exp.LTE | exp.LT):
-        distance, limit = node.left.unnest(), _amount(node.right)
+        distance, limit = bare(node.left), _amount(node.right)
         if isinstance(distance, exp.Anonymous) and distance.name.lower() == "abs" and limit is not None:
-            difference = distance.expressions[0].unnest()
+            difference = bare(distance.expressions[0])
             if isinstance(difference, exp.Sub) and limit >= 0:
                 return [Band(difference.left, difference.right, limit, limit)]
     return []
@@ -114,7 +114,7 @@ def _windows(value: exp.Expr, low: exp.Expr, high: exp.Expr) -> list[Band]:
 
 def _shifted(bound: exp.Expr) -> tuple[exp.Expr, Decimal] | None:
     """`point + amount` of a bound."""
-    bound = bound.unnest()
+    bound = bare(bound)
     if not isinstance(bound, exp.Add | exp.Sub):
         return bound, Decimal(0)
     amount = _amount(bound.right)
@@ -124,7 +124,7 @@ def _shifted(bound: exp.Expr) -> tuple[exp.Expr, Decimal] | None:
 
 
 def _amount(node: exp.Expr) -> Decimal | None:
-    node = node.unnest()
+    node = bare(node)
     if isinstance(node, exp.Interval):
         unit = _SECONDS.get(node.text("unit").upper().removesuffix("S"))
         count = node.this.name if isinstance(node.this, exp.Literal) else ""
@@ -151,7 +151,8 @@ def _join_over_buckets(
         f"SELECT {name}.*, {high} AS {quoted(BUCKET)} FROM {source} WHERE {high} <> {low}"
     )
     # `b AND c` beside the old condition, so that the engine finds the equality on its own.
-    copied.node.replace(expression(f"SELECT 1 FROM ({union}) AS {name}").args["from_"].this)
+    table = expression(f"SELECT 1 FROM ({union}) AS {name}")  # noqa: S608  # see above
+    copied.node.replace(table.args["from_"].this)
     query.where(expression(f"{value} = {name}.{quoted(BUCKET)}"), append=True, copy=False)
     return True
 

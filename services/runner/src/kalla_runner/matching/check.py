@@ -30,7 +30,7 @@ from kalla_runner.matching.plan import ROW_COLUMN, MatchPlan, TableInfo
 from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql_cost import check_cost
 from kalla_runner.matching.sql_dialect import quoted, render
-from kalla_runner.matching.sql_engine_errors import explain
+from kalla_runner.matching.sql_engine_errors import CANNOT_PLAN, explain
 from kalla_runner.matching.sql_guard import check_reading
 from kalla_runner.matching.sql_output import Keys, Output, find_keys, name_outputs, outputs_of, top_select
 from kalla_runner.matching.sql_paths import direct_sides, join_keys, one_pass, write_outputs
@@ -56,7 +56,8 @@ def plan_match(
 
     Args:
         match_sql: one SELECT, as its author wrote it.
-        left, right: the two sides, with their primary keys.
+        left: the left side, with its primary key.
+        right: the right side, with its primary key.
         lookups: further tables that it may read.
         allow_quadratic: let pass what would compare every row with every row.
 
@@ -126,6 +127,9 @@ class _Checked:
         self.problems = found.problems
         check_types(found, typer)
         rewrite_tolerance(found, typer)
+        if any(problem.code is Code.TYPE_MISMATCH for problem in found.problems):
+            # The engine's own words about the same place say less.
+            found.problems[:] = [p for p in found.problems if not p.message.startswith(CANNOT_PLAN)]
         outputs, keys = self._keys(query, columns, found)
         self._stop()
         assert keys is not None  # noqa: S101  # or there was a problem

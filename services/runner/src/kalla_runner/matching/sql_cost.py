@@ -40,8 +40,9 @@ def check_cost(plan: LogicalPlan, row_counts: Mapping[str, int]) -> None:
     if cost.pairs > MAX_PAIRS:
         raise KallaError(
             Code.QUADRATIC_PLAN,
-            f"match_sql would compare {cost.pairs:,} pairs of rows, because a join has no equality between its "
-            "sides: add one to ON, such as l.reference = r.reference, or allow quadratic plans in the recipe.",
+            f"match_sql would compare {cost.pairs:,} pairs of rows, because a join has no equality between "
+            "its sides: add one to ON, such as l.reference = r.reference, or allow quadratic plans in the "
+            "recipe.",
             pairs=str(cost.pairs),
         )
 
@@ -63,7 +64,7 @@ def _cost(plan: LogicalPlan, row_counts: Mapping[str, int]) -> _Cost:
     fetch = _FETCH.match(text)
     if fetch:
         return _Cost(min(rows, int(fetch.group(1))), pairs)
-    if text.startswith("Aggregate: groupBy=[[]]") or text.startswith("EmptyRelation"):
+    if text.startswith(("Aggregate: groupBy=[[]]", "EmptyRelation")):
         return _Cost(1, pairs)
     return _Cost(rows, pairs)
 

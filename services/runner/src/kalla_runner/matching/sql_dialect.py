@@ -40,6 +40,24 @@ class _DataFusionParser(Parser):
         k: v for k, v in Parser.NO_PAREN_FUNCTION_PARSERS.items() if k in ("ANY", "CASE")
     }
 
+    def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:
+        return _infix(super()._negate_range(this))
+
+    def _parse_is(self, this: exp.Expr | None) -> exp.Expr | None:
+        return _infix(super()._parse_is(this))
+
+
+def _infix(node: exp.Expr | None) -> exp.Expr | None:
+    """Remember that NOT stood in the middle: the engine tells `a IS NOT NULL` from `NOT a IS NULL`."""
+    if isinstance(node, exp.Not):
+        node.meta["infix"] = True
+    return node
+
+
+def is_infix(node: exp.Expr) -> bool:
+    """Whether a NOT is one with its operator, as in NOT IN, NOT BETWEEN, IS NOT."""
+    return isinstance(node, exp.Not) and bool(node.meta.get("infix"))
+
 
 def _regexp(self: Generator, node: exp.Binary) -> str:
     return self.binary(node, "~")
@@ -53,12 +71,23 @@ def _array(self: Generator, node: exp.Array) -> str:
     return self.func("make_array", *node.expressions)
 
 
+def _not(self: Generator, node: exp.Not) -> str:
+    inner = node.this
+    if not is_infix(node) or isinstance(inner, exp.Paren):
+        return f"NOT {self.sql(inner)}"
+    if isinstance(inner, exp.Is):
+        return self.binary(inner, "IS NOT")
+    left, whole = self.sql(inner, "this"), self.sql(inner)
+    return f"{left} NOT{whole.removeprefix(left)}"
+
+
 class _DataFusionGenerator(Generator):
     TRANSFORMS = {  # noqa: RUF012
         **Generator.TRANSFORMS,
         exp.RegexpLike: _regexp,
         exp.RegexpILike: _regexp_any_case,
         exp.Array: _array,
+        exp.Not: _not,
     }
 
 
@@ -189,6 +218,13 @@ def expression(sql: str) -> exp.Expr:
 def quoted(name: str) -> str:
     """Write a name as a quoted identifier, also when registering tables with the engine."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def bare(node: exp.Expr) -> exp.Expr:
+    """The node without brackets around it."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node
 
 
 def plain_number(literal: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+CANNOT_PLAN: Final = "The query cannot be planned:"
 _PREFIX: Final = re.compile(
     r"^(DataFusion error: |Error during planning: |Schema error: |This feature is not implemented: |"
     r"Internal error: |Arrow error: |SQL error: |Execution error: |type_coercion\s+caused by\s+|"
@@ -36,5 +37,5 @@ def explain(message: str) -> str:
             first, second = hit.group(1), (hit.group(2) if hit.re.groups > 1 else None)
             return sentence.format(first, f"; did you mean {second}" if second else "")
     first_line = text.splitlines()[0].strip() if text else "The query cannot be planned"
-    first_line = first_line.split(" No function matches")[0].split(" You might need")[0].rstrip(' .")')
-    return f"The query cannot be planned: {first_line}."
+    first_line = first_line.split(" No function matches")[0].split(" You might need")[0].rstrip(' ."')
+    return f"{CANNOT_PLAN} {first_line}."

@@ -18,7 +18,7 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from kalla_runner.matching.session import new_session
-from kalla_runner.matching.sql_dialect import quoted, render, tokens_of
+from kalla_runner.matching.sql_dialect import is_infix, quoted, render, tokens_of
 from kalla_runner.matching.sql_engine_errors import explain
 from kalla_runner.matching.sql_functions import TOLERANCE
 from kalla_runner.matching.sql_scope import Table
@@ -118,6 +118,8 @@ def _bracketed(tree: exp.Query) -> exp.Expr:
             continue
         if isinstance(node, exp.Binary) and type(node) is type(parent) and parent.args.get("this") is node:
             continue  # a chain such as a AND b AND c; deep brackets would not be read again
+        if is_infix(parent):
+            continue
         if isinstance(parent, (*_OPERATIONS, exp.AtTimeZone, exp.Bracket)) and not isinstance(parent, _LOOSE):
             paren = exp.Paren()
             node.replace(paren)

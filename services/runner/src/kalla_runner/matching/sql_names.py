@@ -15,10 +15,11 @@ def bind_column(node: exp.Column, scope: Scope, found: Resolution) -> None:
         return
     relation, column = binding
     found.bindings[id(node)] = binding
-    position = dict(node.this.meta)
+    first = node.args.get("table") or node.this
+    position = dict(first.meta)
     node.set("this", exp.to_identifier(column.name, quoted=True))
     node.set("table", exp.to_identifier(relation.name, quoted=True))
-    node.this.meta.update(position)
+    node.args["table"].meta.update(position)
 
 
 def _find(node: exp.Column, scope: Scope, found: Resolution) -> Binding | None:

@@ -8,7 +8,7 @@ from typing import Final
 from sqlglot import exp
 
 from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, ROW_COLUMN, TableInfo
-from kalla_runner.matching.sql_dialect import render
+from kalla_runner.matching.sql_dialect import bare, render
 from kalla_runner.matching.sql_output import Keys, Output, is_row_wise, leftmost, scope_of
 from kalla_runner.matching.sql_scope import Relation, Resolution, own_parts
 
@@ -88,7 +88,7 @@ def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:
     """The terms of a condition that must all hold."""
     if condition is None:
         return
-    inner = condition.unnest()
+    inner = bare(condition)
     if isinstance(inner, exp.And):
         yield from conjuncts(inner.left)
         yield from conjuncts(inner.right)
@@ -110,7 +110,7 @@ def join_keys(query: exp.Select, sides: tuple[Relation, Relation]) -> tuple[tupl
     names = (sides[0].name, sides[1].name)
     found: list[tuple[str, str]] = []
     for term in conditions(query):
-        equality = term.unnest()
+        equality = bare(term)
         if not isinstance(equality, exp.EQ):
             continue
         for one, two in ((equality.left, equality.right), (equality.right, equality.left)):
@@ -129,7 +129,7 @@ def reads_only(node: exp.Expr, relation: str) -> bool:
 
 
 def _unqualified(node: exp.Expr) -> str:
-    twin = node.unnest().copy()
+    twin = bare(node).copy()
     for column in twin.find_all(exp.Column):
         column.set("table", None)
     return render(twin)

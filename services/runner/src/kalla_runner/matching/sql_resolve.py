@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from kalla_common.errors import Code
 from sqlglot import exp
 
+from kalla_runner.matching.sql_dialect import bare, plain_number
 from kalla_runner.matching.sql_functions import AGGREGATES, KEY_KEEPING
 from kalla_runner.matching.sql_names import bind_column, find_relation
 from kalla_runner.matching.sql_scope import (
@@ -38,6 +39,10 @@ def resolve(query: exp.Query, tables: Sequence[Table], text: str, typer: Typer) 
     Returns:
         Its output columns, in order; and what was found, problems included.
     """
+    for literal in query.find_all(exp.Literal):
+        if not literal.is_string and any(c in literal.name for c in "eE"):
+            # An exponent would make a decimal of negative scale, which few readers know.
+            literal.set("this", plain_number(literal.name))
     resolver = _Resolver(tables, Resolution(text), typer)
     outputs = resolver.query(query, None, {})
     return outputs, resolver.found
@@ -374,7 +379,7 @@ class _Resolver:
         )
 
     def _origin(self, node: exp.Expr) -> Origin | None:
-        node = node.unnest()
+        node = bare(node)
         if isinstance(node, exp.Column):
             bound = self.found.bindings.get(id(node))
             return bound[1].origin if bound else None
@@ -401,7 +406,7 @@ def _quote(identifier: exp.Identifier) -> str:
 
 
 def _default_name(node: exp.Expr, position: int) -> str:
-    node = node.unnest()
+    node = bare(node)
     if isinstance(node, exp.Column):
         return node.name
     if isinstance(node, exp.Cast | exp.TryCast):

@@ -5,12 +5,14 @@ The list is of what is allowed, so that syntax nobody thought of is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from kalla_common.errors import Code, KallaError
 from sqlglot import exp
+from sqlglot.tokenizer_core import Token
 
-from kalla_runner.matching.sql_dialect import parse, plain_number, sql_error, tokens_of
+from kalla_runner.matching.sql_dialect import parse, sql_error, tokens_of
 from kalla_runner.matching.sql_functions import refusal
 
 _ALLOWED: Final[frozenset[type[exp.Expr]]] = frozenset(
@@ -72,32 +74,35 @@ def read_query(text: str) -> exp.Query:
     if not isinstance(query, exp.Query):
         raise KallaError(Code.FORBIDDEN_SQL, _VERBS.format(verb=query.key.upper()))
     for node in query.walk():
-        _check_node(node, text)
+        _check_node(node, text, tokens)
     return query
 
 
-def _check_node(node: exp.Expr, text: str) -> None:
+def _check_node(node: exp.Expr, text: str, tokens: Sequence[Token]) -> None:
     problem = _node_problem(node)
     if problem is not None:
-        raise sql_error(Code.FORBIDDEN_SQL, problem, text, node)
-    if isinstance(node, exp.Literal) and not node.is_string and any(c in node.name for c in "eE"):
-        # An exponent would make a decimal of negative scale, which few readers know.
-        node.set("this", plain_number(node.name))
+        # A function without brackets does not know where it stood.
+        word = next((t for t in tokens if t.text.lower() == _word(node)), node)
+        raise sql_error(Code.FORBIDDEN_SQL, problem, text, word)
+
+
+def _word(node: exp.Expr) -> str:
+    """What a node without brackets and name is called in SQL."""
+    return node.key.replace("current", "current_") if node.key.startswith("current") else node.key
 
 
 def _node_problem(node: exp.Expr) -> str | None:
     if isinstance(node, exp.Anonymous):
         return refusal(node.name.lower())
     if type(node) not in _ALLOWED:
-        name = node.key.replace("current", "current_") if node.key.startswith("current") else node.key
-        reason = _REASONS.get(type(node))
-        return refusal(name) or (
-            f"match_sql may not use this: {reason}." if reason else f"match_sql may not use {name.upper()}."
-        )
+        name = _word(node)
+        return refusal(name) or _because(type(node)) or f"match_sql may not use {name.upper()}."
     if isinstance(node, exp.Table):
         return _table_problem(node)
     if isinstance(node, exp.Column) and node.args.get("db"):
         return f"{node.name} is qualified too deeply: write alias.column."
+    if isinstance(node, exp.Identifier) and node.name.startswith("$") and not node.args.get("quoted"):
+        return _because(exp.Placeholder)
     if isinstance(node, exp.With) and node.args.get("recursive"):
         return "Recursive WITH is not available in match_sql."
     if isinstance(node, exp.Join) and node.method.upper() == "NATURAL":
@@ -105,6 +110,11 @@ def _node_problem(node: exp.Expr) -> str | None:
     if isinstance(node, exp.Select) and node.args.get("kind"):
         return f"SELECT AS {node.args['kind']} is not available in match_sql."
     return None
+
+
+def _because(kind: type[exp.Expr]) -> str | None:
+    reason = _REASONS.get(kind)
+    return f"match_sql may not use this: {reason}." if reason else None
 
 
 def _table_problem(node: exp.Table) -> str | None:

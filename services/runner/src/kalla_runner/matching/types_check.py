@@ -15,7 +15,7 @@ import pyarrow as pa
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.sql_dialect import expression, render
+from kalla_runner.matching.sql_dialect import bare, expression, render
 from kalla_runner.matching.sql_scope import Resolution, own_parts
 from kalla_runner.matching.sql_types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
 
@@ -86,7 +86,7 @@ def _in_sites(node: exp.In) -> list[Site]:
 
 
 def _pairs(node: exp.Expr, one: exp.Expr, two: exp.Expr) -> list[Site]:
-    one, two = one.unnest(), two.unnest()
+    one, two = bare(one), bare(two)
     if isinstance(one, exp.Tuple) and isinstance(two, exp.Tuple):
         both = zip(one.expressions, two.expressions, strict=False)
         return [site for a, b in both for site in _pairs(node, a, b)]
@@ -162,7 +162,7 @@ def _advice(one: tuple[exp.Expr, pa.DataType], two: tuple[exp.Expr, pa.DataType]
     first, other = kind(one[1]), kind(two[1])
     if first is not Kind.TEXT:
         return _advice_without_text(one, two)
-    text, node = shown(one[0]), one[0].unnest()
+    text, node = shown(one[0]), bare(one[0])
     literal = node.name if isinstance(node, exp.Literal) else None
     if other is Kind.DATE:
         return f"DATE {text}" if literal is not None else f"CAST({text} AS DATE)"
@@ -298,7 +298,7 @@ def _wrap(operand: exp.Expr, template: str) -> None:
 
 def literal_text(node: exp.Expr) -> str | None:
     """The text of a numeric literal with its sign, or None for anything else."""
-    node = node.unnest()
+    node = bare(node)
     if isinstance(node, exp.Neg):
         inner = literal_text(node.this)
         return None if inner is None else inner.removeprefix("-") if inner.startswith("-") else f"-{inner}"
