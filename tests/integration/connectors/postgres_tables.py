@@ -27,6 +27,11 @@ class Database:
         for statement in statements:
             self.connection.execute(statement.encode())
 
+    def count(self, table: str, condition: str = "true") -> int:
+        row = self.connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}".encode()).fetchone()
+        assert row is not None
+        return int(row[0])
+
     def uri(self, table: str, **parameters: str) -> str:
         given = {"table": table, **parameters}
         return self.url + "?" + "&".join(f"{key}={quote(value)}" for key, value in given.items())

@@ -60,8 +60,8 @@ EXACT: list[tuple[str, str, pa.DataType, Any]] = [
         "timestamp",
         "2024-02-29 23:59:59.999999",
         pa.timestamp("us"),
-        datetime(2024, 2, 29, 23, 59, 59, 999999),
-    ),  # noqa: DTZ001
+        datetime(2024, 2, 29, 23, 59, 59, 999999),  # noqa: DTZ001
+    ),
     ("time", "23:59:59.999999", pa.time64("us"), time(23, 59, 59, 999999)),
     ("timetz", "12:00:00+02", pa.string(), "12:00:00+02"),
     ("cents", "1.5", pa.decimal128(10, 3), D("1.500")),
@@ -102,10 +102,11 @@ def filled(database: Database, type_: str, *values: str | None) -> str:
     return "x"
 
 
-@pytest.mark.parametrize(("type_", "text", "arrow", "value"), EXACT, ids=[f"{c[0]}={c[1]}" for c in EXACT])
+@pytest.mark.parametrize("case", EXACT, ids=[f"{c[0]}={c[1]}" for c in EXACT])
 def test_trap_10_every_type_arrives_exactly_and_null_stays_null(
-    types: Database, tmp_path: Path, type_: str, text: str, arrow: pa.DataType, value: Any
+    types: Database, tmp_path: Path, case: tuple[str, str, pa.DataType, Any]
 ) -> None:
+    type_, text, arrow, value = case
     with types.source(filled(types, type_, text, None)) as source:
         table = stage(source, tmp_path)
         assert table.schema.field("v").type == arrow
@@ -271,9 +272,12 @@ def test_a_value_that_does_not_fit_its_declared_type_is_named(
     types: Database, type_: str, value: str, declared: str
 ) -> None:
     filled(types, type_, "1", value)
-    with types.source("x", schema=[f"v:{declared}"]) as source:
-        with pytest.raises(KallaError, match=rf"holds {value} in the row with id = 2.* declared") as caught:
-            read(source)
+    named = rf"holds {value} in the row with id = 2.* declared"
+    with (
+        types.source("x", schema=[f"v:{declared}"]) as source,
+        pytest.raises(KallaError, match=named) as caught,
+    ):
+        read(source)
     assert caught.value.code is Code.SCHEMA_MISMATCH
 
 

@@ -142,6 +142,8 @@ def _table_name(text: str) -> tuple[Name | None, Name]:
 
 
 def _one_name(text: str) -> Name:
+    if not text:
+        _refuse("The schema is empty")
     match = _NAME.fullmatch(text)
     # A schema has no second part: a plain one may hold dots.
     return _name(match) if match else Name(text, quoted=True)
