@@ -72,23 +72,35 @@ def _header(head: bytes, start: int, name: str, *, complete: bool) -> tuple[Reco
         raise KallaError(
             Code.INVALID_DATA, f"The file {name} is empty; its first line must name the columns."
         )
-    found: list[tuple[Record, bytes]] = []
-    problem: MalformedError | None = None
-    for delimiter in _DELIMITERS:
-        try:
-            found.append((read_record(head, start, delimiter), delimiter))
-        except MalformedError as error:
-            problem = error
-    # A final \r may be the first half of \r\n: such a record ends only when the next byte is known.
-    found = [(record, delimiter) for record, delimiter in found if complete or record.end < len(head)]
-    if not found:
-        if not complete:
-            return None
-        text = problem.problem if problem else "cannot be read"
-        line = count_line_ends(head[:start]) + 1
-        raise KallaError(Code.INVALID_DATA, f"The header of {name} (line {line}) {text}.", line=str(line))
+    candidates = [_Candidate.of(head, start, delimiter) for delimiter in _DELIMITERS]
     likely = b"\t" if ".tsv" in name.lower() else b","
-    return max(found, key=lambda one: (len(one[0].fields), one[1] == likely))
+    # The one that splits off the most fields, even if one of them turns out to be malformed.
+    best = max(candidates, key=lambda one: (one.fields, one.record is not None, one.delimiter == likely))
+    # A final \r may be the first half of \r\n: a record ends only when the next byte is known.
+    if not complete and (best.record is None or best.record.end == len(head)):
+        return None
+    if best.record is None:
+        line = count_line_ends(head[:start]) + 1
+        raise _invalid(f"The header of {name} (line {line}) {best.problem}.", line)
+    return best.record, best.delimiter
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """What the header looks like with one delimiter: how many fields, and the record or its problem."""
+
+    delimiter: bytes
+    fields: int
+    record: Record | None
+    problem: str = ""
+
+    @classmethod
+    def of(cls, head: bytes, start: int, delimiter: bytes) -> _Candidate:
+        try:
+            record = read_record(head, start, delimiter)
+        except MalformedError as error:
+            return cls(delimiter, error.field, None, error.problem)
+        return cls(delimiter, len(record.fields), record)
 
 
 def _dialect(head: bytes, record: Record, delimiter: bytes, name: str) -> Dialect:

@@ -16,12 +16,19 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
 class MalformedError(Exception):
-    """A record breaks the rules of CSV; `position` is the byte where, the text says what."""
+    """A record breaks the rules of CSV.
 
-    def __init__(self, position: int, problem: str) -> None:
+    Attributes:
+        position: the byte where.
+        problem: what, as the end of a sentence about the record.
+        field: which of the record's fields it is, from 1; 0 if that was not counted.
+    """
+
+    def __init__(self, position: int, problem: str, field: int = 0) -> None:
         super().__init__(problem)
         self.position = position
         self.problem = problem
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ def read_record(data: Data, position: int, delimiter: bytes) -> Record:
         if position < len(data) and data[position] == QUOTE:
             quoted = _QUOTED.match(data, position)
             if quoted is None:
-                raise MalformedError(position, "opens a quote that is never closed")
+                raise MalformedError(position, "opens a quote that is never closed", len(fields) + 1)
             field, position = quoted[0][1:-1].replace(b'""', b'"'), quoted.end()
         else:
             plain = unquoted.match(data, position)
@@ -59,7 +66,8 @@ def read_record(data: Data, position: int, delimiter: bytes) -> Record:
         if line_end is not None:
             return Record(tuple(fields), start, line_end.end())
         if data[position] != delimiter[0]:
-            raise MalformedError(position, "has text between a closing quote and the next delimiter")
+            problem = "has text between a closing quote and the next delimiter"
+            raise MalformedError(position, problem, len(fields))
         position += 1
 
 

@@ -1,0 +1,44 @@
+"""What the CSV tests share: files in a folder of their own, opened as sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from kalla_common.domain import FilterCondition, SourceSpec
+from kalla_runner.connectors.csv.bytes_in import pin_file, read_head
+from kalla_runner.connectors.csv.dialect import read_dialect
+from kalla_runner.connectors.csv.source import CsvSource
+
+from tests.integration.connectors.contract import read_rows, staged_rows
+
+
+def csv_source(
+    path: Path,
+    *,
+    schema: Sequence[str] = (),
+    filters: Sequence[FilterCondition] = (),
+    threads: int = 2,
+    block_bytes: int = 1 << 23,
+) -> CsvSource:
+    """The file opened as a source, with blocks of a size that the test chooses."""
+    pin = pin_file(path)
+    dialect = read_dialect(lambda size: read_head(pin, size), path.name)
+    spec = SourceSpec("src", str(path), tuple(filters), tuple(schema))
+    return CsvSource(spec, pin, dialect, threads, block_bytes)
+
+
+def write(folder: Path, data: bytes | str, name: str = "payments.csv") -> Path:
+    path = folder / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
+
+
+def read(source: CsvSource) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in read_rows(source).to_pylist()]
+
+
+def stage(source: CsvSource, folder: Path) -> pa.Table:
+    return staged_rows(source.stage(folder, lambda _: None))
