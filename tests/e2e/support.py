@@ -185,7 +185,8 @@ def wait_until_ready(home: Path, process: subprocess.Popen[str]) -> dict[str, An
             msg = f"kalla up ended with {process.returncode}:\n{output}"
             raise AssertionError(msg)
         state = read_state(home)
-        if state is not None and state["ready"]:
+        # A Kalla that was killed leaves its file; the next one replaces it.
+        if state is not None and state["ready"] and state["pid"] == process.pid:
             return state
         time.sleep(0.02)
     msg = "kalla up was not ready in time"

@@ -42,15 +42,18 @@ def is_one_sentence(message: str) -> bool:
     return "\n" not in message and message.endswith((".", "?")) and "Traceback" not in message
 
 
-@pytest.mark.parametrize("path", ["/api/sources", "/api/recipes", "/api/runs", "/api/worker/progress"])
+@pytest.mark.parametrize("path", ["/api/sources", "/api/recipes", "/api/runs"])
 @pytest.mark.parametrize("body", [b"{", b"", b"[]", b'"text"', b'{"alias": }', b"\xff\xfe", b'{"a": NaN}'])
 def test_wrong_json_is_400(kalla: Kalla, path: str, body: bytes) -> None:
     response = kalla.http.post(path, content=body, headers={"content-type": "application/json"})
     answer = response.json()
-    # Callbacks are signed here: what is not signed is not even read.
-    expected = (401, "UNAUTHENTICATED") if "worker" in path else (400, "INVALID_REQUEST")
-    assert (response.status_code, answer["code"]) == expected
+    assert (response.status_code, answer["code"]) == (400, "INVALID_REQUEST")
     assert is_one_sentence(answer["error"])
+
+
+def test_a_callback_that_is_not_signed_is_401(kalla: Kalla) -> None:
+    answer = kalla.post("/api/worker/error", {"run_id": str(uuid4()), "error": "made up"})
+    assert (answer.status, answer.code) == (401, "UNAUTHENTICATED")
 
 
 def test_wrong_json_is_400_at_the_runner_too(kalla: Kalla) -> None:
@@ -181,14 +184,14 @@ def test_a_ragged_or_undecodable_csv_is_422_with_the_line(
     assert (answer.status, answer.code) == (422, "INVALID_DATA")
     code, message = kalla.failure(of((data / "ragged.csv", sides[1])))
     assert code == "INVALID_DATA"
-    assert f"line {line}" in answer.message
-    assert f"line {line}" in message
+    assert f"Line {line} " in answer.message
+    assert f"Line {line} " in message
 
 
 @pytest.mark.parametrize(
     ("match_sql", "code"),
     [
-        ("SELEC a.id FROM a", "INVALID_SQL"),
+        ("SELECT a.id FROM", "INVALID_SQL"),
         ("SELECT a.nothing, b.id FROM a JOIN b ON a.id = b.id", "INVALID_SQL"),
         ("SELECT a.id, c.id FROM a JOIN c ON a.id = c.id", "INVALID_SQL"),
         ("SELECT a.id, b.id FROM a JOIN b ON no_function(a.id) = b.id", "INVALID_SQL"),
@@ -197,7 +200,7 @@ def test_a_ragged_or_undecodable_csv_is_422_with_the_line(
         ("COPY a TO '/tmp/stolen.csv'", "FORBIDDEN_SQL"),
         (f"{SQL}; {SQL}", "FORBIDDEN_SQL"),
         ("SET datafusion.execution.batch_size = 1", "FORBIDDEN_SQL"),
-        ("SELECT * FROM '/etc/passwd'", "FORBIDDEN_SQL"),
+        ("SELECT * FROM '/etc/passwd'", "INVALID_SQL"),
         ("SELECT * FROM information_schema.tables", "FORBIDDEN_SQL"),
         ("SELECT a.id, b.id FROM a JOIN b ON a.id = b.id, generate_series(1, 1000000)", "FORBIDDEN_SQL"),
         ("SELECT a.id, b.id FROM a JOIN b ON a.id = b.name", "TYPE_MISMATCH"),
