@@ -12,8 +12,8 @@ _CONNECT_SECONDS: Final = 10
 _SCHEMES: Final = ("postgresql://", "postgres://")
 
 
-def check_database(url: str) -> None:
-    """Connect once and see that Kalla may make its schemas there.
+def checked_database(url: str) -> str:
+    """Connect once, see that Kalla may make its schemas there, and return the URL in its long form.
 
     Args:
         url: postgresql://user:password@host:port/database.
@@ -36,10 +36,11 @@ def check_database(url: str) -> None:
     try:
         with psycopg.connect(url, connect_timeout=_CONNECT_SECONDS) as connection:
             row = connection.execute(
-                "SELECT has_database_privilege(current_database(), 'CREATE'), current_user, current_database()"
+                "SELECT has_database_privilege(d, 'CREATE'), current_user, d FROM current_database() AS d"
             ).fetchone()
     except psycopg.Error as error:
-        reason = (str(error).strip().splitlines() or ["no reason given"])[-1].strip()
+        # "connection to server at ..., port ... failed: the reason", then advice for administrators.
+        reason = (str(error).strip().splitlines() or ["no reason given"])[0].rpartition("failed: ")[2]
         raise KallaError(
             Code.DATABASE_UNAVAILABLE, f"The database on {place} cannot be reached: {reason}"
         ) from error
@@ -49,3 +50,4 @@ def check_database(url: str) -> None:
             f"The user {row[1]} may not make schemas in {row[2]} on {place}; "
             f"run GRANT CREATE ON DATABASE {row[2]} TO {row[1]}.",
         )
+    return "postgresql://" + url.partition("://")[2]

@@ -19,8 +19,8 @@ import psutil
 from kalla_common.errors import Code, KallaError
 
 from kalla_cli.embedded_postgres import embedded_postgres, secret_file
-from kalla_cli.own_database import check_database
 from kalla_cli.home import Home, RunningState, locked_home
+from kalla_cli.own_database import checked_database
 from kalla_cli.ports import LOOPBACK, choose_ports
 from kalla_cli.processes import Child, start
 from kalla_cli.services import Addresses, gateway_environment, runner_environment
@@ -118,7 +118,7 @@ def running_stack(options: UpOptions, stop_request: StopRequest) -> Generator[St
             children.append(server.child)
             database_url, database = server.url(), f"{LOOPBACK}:{server.port}"
         else:
-            check_database(database_url)
+            database_url = checked_database(database_url)
         addresses = Addresses(gateway_ports, runner_ports, database)
         stack = Stack(home, addresses, tuple(children), database_url, stop_request)
         for child in _start_services(stack, _roots(options, home), closing):
