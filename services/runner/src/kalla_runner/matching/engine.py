@@ -52,6 +52,10 @@ _WHOLE_BUILD_THREADS: Final = 4
 """Up to as many threads, one hash table that all of them probe is faster than one for each: no row
 has to be sent between threads (measured: docs/decisions/0011)."""
 _ANY_SIZE: Final = str(1 << 60)
+_LARGE_BATCH: Final = "32768"
+_BATCH: Final = "8192"
+_FEW_COLUMNS: Final = 32
+"""Up to so many output columns a large batch still fits the processor's cache and is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,7 @@ class _Match:
             partitions=limits.threads,
             memory_bytes=limits.memory_bytes,
             spill_folder=folder / SCRATCH,
-            tuning=_tuning(limits),
+            tuning=_tuning(limits, len(plan.output_columns)),
         )
 
     def run(self, staged: Sequence[StagedTable], identity: RunIdentity) -> MatchOutcome:
@@ -261,10 +265,15 @@ def _finished(sink: ParquetSink, finishing: Future[WrittenFile]) -> Path:
     return sink.path
 
 
-def _tuning(limits: Limits) -> dict[str, str]:
+def _tuning(limits: Limits, columns: int) -> dict[str, str]:
+    tuning = {
+        # They narrow the reading of files; our rows lie in memory, where finding the bounds only costs.
+        "datafusion.optimizer.enable_dynamic_filter_pushdown": "false",
+        "datafusion.execution.batch_size": _LARGE_BATCH if columns <= _FEW_COLUMNS else _BATCH,
+    }
     if limits.threads > _WHOLE_BUILD_THREADS:
-        return {}
-    return {
+        return tuning
+    return tuning | {
         "datafusion.optimizer.hash_join_single_partition_threshold": _ANY_SIZE,
         "datafusion.optimizer.hash_join_single_partition_threshold_rows": _ANY_SIZE,
     }

@@ -10,6 +10,7 @@ from typing import Final, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as pt
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.filters import check_filters, filter_batches
@@ -116,17 +117,30 @@ class Table:
             )
         return cls(staged.alias, staged.schema, [part for batch in kept for part in _sliced(batch)])
 
-    def plain(self) -> Sequence[pa.RecordBatch]:
-        """The batches, at least one."""
-        return self.batches or [pa.RecordBatch.from_pylist([], schema=self.schema)]
+    def plain(self) -> list[pa.RecordBatch]:
+        """The batches, at least one; a column without any NULL says so in their schema.
+
+        The engine then leaves out what a query does about NULLs, such as the test that both keys are
+        present, which would copy every row.
+        """
+        batches = self.batches or [pa.RecordBatch.from_pylist([], schema=self.schema)]
+        schema = pa.schema(
+            [
+                field.with_nullable(
+                    pt.is_null(field.type) or any(batch.column(index).null_count for batch in batches)
+                )
+                for index, field in enumerate(self.schema)
+            ]
+        )
+        return [pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in batches]
 
     def numbered(self) -> list[pa.RecordBatch]:
         """The batches, at least one, with the row's number from 0 as last column ROW_COLUMN, uint64."""
         numbered: list[pa.RecordBatch] = []
         start = 0
         for batch in self.plain():
-            numbers = np.arange(start, start + batch.num_rows, dtype=np.uint64)
-            numbered.append(batch.append_column(ROW_COLUMN, pa.array(numbers)))
+            numbers = pa.array(np.arange(start, start + batch.num_rows, dtype=np.uint64))
+            numbered.append(batch.append_column(pa.field(ROW_COLUMN, pa.uint64(), nullable=False), numbers))
             start += batch.num_rows
         return numbered
 
