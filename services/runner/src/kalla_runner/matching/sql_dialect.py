@@ -76,7 +76,7 @@ def _not(self: Generator, node: exp.Not) -> str:
     if not is_infix(node) or isinstance(inner, exp.Paren):
         return f"NOT {self.sql(inner)}"
     if isinstance(inner, exp.Is):
-        return self.binary(inner, "IS NOT")
+        return f"{self.sql(inner, 'this')} IS NOT {self.sql(inner, 'expression')}"
     left, whole = self.sql(inner, "this"), self.sql(inner)
     return f"{left} NOT{whole.removeprefix(left)}"
 

@@ -88,8 +88,8 @@ def find_keys(
     if len(complete) > 1:
         found.problem(
             Code.INVALID_SQL,
-            f"The key of {table.alias} is among the columns {len(complete)} times, from different rows of it: "
-            "keep one of them.",
+            f"The key of {table.alias} is among the columns {len(complete)} times, from different rows of "
+            "it: keep one of them.",
         )
         return None
     if complete:

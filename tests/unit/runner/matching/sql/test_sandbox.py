@@ -169,18 +169,26 @@ def test_trap_17_words_inside_expressions_texts_and_comments_change_nothing(sql:
         "SELECT l.invoice_id || r.reference = 'ab' FROM invoices l JOIN payments r ON l.due = r.due",
         "SELECT l.id BETWEEN 1 AND 2 AND r.id IN (1, 2) FROM invoices l JOIN payments r ON l.due = r.due",
         "SELECT l.invoice_id LIKE 'a%' FROM invoices l JOIN payments r ON l.due = r.due",
-        "SELECT l.id IS NOT NULL, NOT l.id IS NULL, l.id NOT IN (1, 2), NOT l.id IN (3), l.paid IS NOT TRUE, "
-        "l.id NOT BETWEEN 1 AND 2, l.invoice_id NOT LIKE 'a', l.id IS NOT DISTINCT FROM r.id, 1e5 = l.id "
-        "FROM invoices l JOIN payments r ON l.due = r.due",
+        (
+            "SELECT l.id IS NOT NULL, NOT l.id IS NULL, l.id NOT IN (1, 2), NOT l.id IN (3), l.paid IS NOT TRUE, "
+            "l.id NOT BETWEEN 1 AND 2, l.invoice_id NOT LIKE 'a', l.id IS NOT DISTINCT FROM r.id, 1e5 = l.id "
+            "FROM invoices l JOIN payments r ON l.due = r.due"
+        ),
         "SELECT l.due::text, CAST(l.id AS DECIMAL(10, 2)) FROM invoices l JOIN payments r ON l.due = r.due",
-        "SELECT array_agg(r.payment_id ORDER BY r.id DESC), l.invoice_id FROM invoices l JOIN payments r "
-        "ON l.id = r.id GROUP BY l.invoice_id HAVING count(*) > 1 ORDER BY 2 DESC NULLS LAST LIMIT 3 OFFSET 1",
-        "SELECT l.invoice_id, r.payment_id FROM invoices l JOIN payments r ON l.id = r.id "
-        "QUALIFY row_number() OVER (PARTITION BY l.id ORDER BY r.due DESC) = 1",
+        (
+            "SELECT array_agg(r.payment_id ORDER BY r.id DESC), l.invoice_id FROM invoices l JOIN payments r "
+            "ON l.id = r.id GROUP BY l.invoice_id HAVING count(*) > 1 ORDER BY 2 DESC NULLS LAST LIMIT 3 OFFSET 1"
+        ),
+        (
+            "SELECT l.invoice_id, r.payment_id FROM invoices l JOIN payments r ON l.id = r.id "
+            "QUALIFY row_number() OVER (PARTITION BY l.id ORDER BY r.due DESC) = 1"
+        ),
         "SELECT * FROM invoices l LEFT JOIN rates k ON k.id = l.id JOIN payments r USING (due)",
         "SELECT l.* EXCLUDE (tags), r.payment_id FROM invoices l JOIN payments r ON l.id = r.id",
-        "SELECT l.invoice_id, r.payment_id FROM invoices l JOIN payments r ON l.id = r.id "
-        "WHERE CASE l.id WHEN 1 THEN true ELSE l.paid END AND l.invoice_id ~ '^A' AND l.tags[1] = 'x'",
+        (
+            "SELECT l.invoice_id, r.payment_id FROM invoices l JOIN payments r ON l.id = r.id "
+            "WHERE CASE l.id WHEN 1 THEN true ELSE l.paid END AND l.invoice_id ~ '^A' AND l.tags[1] = 'x'"
+        ),
     ],
 )
 def test_plain_sql_is_read_the_same_way_by_both_parsers(sql: str) -> None:
