@@ -31,7 +31,7 @@ _PATHS: Final = {
 }
 
 
-class RunnerFlight(flight.FlightServerBase):
+class RunnerFlight(flight.FlightServerBase):  # pyright: ignore[reportUntypedBaseClass] - pyarrow has no types
     """Serves DoGet for `FlightTicket`.
 
     Args:

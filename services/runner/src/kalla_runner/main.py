@@ -14,13 +14,17 @@ from pydantic import ValidationError
 
 from kalla_runner.settings import RunnerSettings
 
+WRONG_SETTINGS = 2
+"""Exit code."""
+
 
 def main() -> NoReturn:
     """Run the runner until SIGTERM or SIGINT; exit code 2 for wrong settings, 1 for a failure."""
     try:
         settings = RunnerSettings()  # pyright: ignore[reportCallIssue] - filled from the environment
     except ValidationError as error:
-        sys.exit(_explain(error))
+        _explain(error)
+        sys.exit(WRONG_SETTINGS)
     shutdown_telemetry = setup_telemetry("kalla-runner", settings)
     code = 0
     try:
@@ -46,13 +50,12 @@ async def _run(settings: RunnerSettings) -> None:
     await serve(settings, stopping)
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError) -> None:
     lines = [
         f"KALLA_RUNNER_{'__'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
         for problem in error.errors(include_url=False, include_input=False)
     ]
-    sys.stderr.write("The runner's settings are wrong:\n" + "\n".join(lines) + "\n")
-    return "kalla-runner did not start."
+    sys.stderr.write("The runner did not start, its settings are wrong:\n" + "\n".join(lines) + "\n")
 
 
 def _reason(error: BaseException) -> str:

@@ -54,6 +54,8 @@ async def serve(settings: RunnerSettings, stopping: asyncio.Event) -> None:
         await stack.enter_async_context(_grpc(runner))
         runner.jobs.open()
         runner.readiness.ready = True
+        # Last: what the children import would keep the servers from starting.
+        runner.pool.start()
         log.info(
             "runner_ready",
             host=settings.host,
@@ -131,7 +133,6 @@ async def _http(runner: Runner, servers: asyncio.TaskGroup) -> AsyncGenerator[No
 @asynccontextmanager
 async def _engine(runner: Runner) -> AsyncGenerator[None]:
     """The children and the journal; unfinished jobs of a former process go on."""
-    runner.pool.start()
     try:
         workflows.launch(runner.settings)
         await _remove_leftovers(runner)

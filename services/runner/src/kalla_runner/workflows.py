@@ -21,7 +21,9 @@ from typing import Any, Final
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatus
 from kalla_common.domain import JobProgress, JobState
+from kalla_common.errors import Code, KallaError
 from kalla_common.telemetry import extracted_context, log, run_context
+from sqlalchemy.exc import OperationalError
 
 from kalla_runner.callbacks import Callbacks, ProgressSender, end_message
 from kalla_runner.jobs import Board, LiveJob, Recorded
@@ -149,8 +151,19 @@ class Workflows:
 
 
 def launch(settings: RunnerSettings) -> None:
-    """Connect to the journal and take up unfinished jobs; call in the main event loop."""
-    DBOS.launch()
+    """Connect to the journal and take up unfinished jobs; call in the main event loop.
+
+    Raises:
+        KallaError: DATABASE_UNAVAILABLE.
+    """
+    try:
+        DBOS.launch()
+    except OperationalError as error:
+        reason = str(error.orig).strip().partition("\n")[0]
+        raise KallaError(
+            Code.DATABASE_UNAVAILABLE,
+            f"Kalla's own database cannot be used: {reason}; check that it runs and what database_url says.",
+        ) from error
     logger = logging.getLogger("dbos")
     # Its own handler would write plain lines between the JSON ones.
     logger.handlers.clear()

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,7 +51,7 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - the library's name
+            def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["content-length"]))
                 headers = {key.lower(): value for key, value in self.headers.items()}
                 receiver.messages.append(Message(self.path.rsplit("/", 1)[-1], headers, raw))
@@ -59,7 +59,7 @@ class Receiver:
                 self.send_header("content-length", "0")
                 self.end_headers()
 
-            def log_message(self, *_arguments: object) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -162,7 +162,7 @@ class RunnerProcess:
 
 
 @contextmanager
-def running(runner: RunnerProcess, **settings: str) -> Iterator[RunnerProcess]:
+def running(runner: RunnerProcess, **settings: str) -> Generator[RunnerProcess]:
     runner.start(**settings)
     try:
         yield runner
@@ -207,6 +207,11 @@ def slow_job(runner: RunnerProcess, **changes: Any) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     files = write_sources(folder, SLOW_ROWS)
     return job(runner, files, match_sql=SLOW_SQL, allow_quadratic=True, **changes)
+
+
+def visible(body: dict[str, Any]) -> bool:
+    """Whether a reader sees outputs of the job."""
+    return Path(body["output_path"]).exists()
 
 
 def attempts(body: dict[str, Any]) -> list[Path]:

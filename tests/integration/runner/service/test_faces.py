@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -233,7 +234,7 @@ async def test_describe_and_check_know_the_real_schemas(
 
 async def test_health_service_says_serving(runner: RunnerProcess) -> None:
     async with aio.insecure_channel(f"127.0.0.1:{runner.grpc_port}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         for service in ("", "kalla.runner.v1.RunnerService"):
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING

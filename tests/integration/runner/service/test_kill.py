@@ -18,6 +18,7 @@ from tests.integration.runner.service.harness import (
     job,
     running,
     slow_job,
+    visible,
     wait_for,
     write_sources,
 )
@@ -73,7 +74,7 @@ async def test_trap_27_a_runner_killed_at_every_stage_boundary_in_turn_ends_the_
         with running(runner, max_active="1", pause_at=boundary):
             assert runner.submit(body).status_code == 200, "resubmission is the same job"
             wait_for(lambda: f'"pause_at": "{boundary}"' in runner.log, f"the pause at {boundary}")  # noqa: B023
-            assert Path(body["output_path"]).exists() == (boundary in VISIBLE)
+            assert visible(body) == (boundary in VISIBLE)
             runner.kill()
     with running(runner, max_active="1"):
         wait_for(lambda: len(receiver.of(body["run_id"], "complete")) >= 2, "complete, told again")
@@ -100,7 +101,7 @@ async def test_trap_27_a_runner_killed_in_mid_match_and_with_a_waiting_job_ends_
         assert (await job_of(runner, slow["run_id"])).state == job_pb2.JOB_STATE_RUNNING
         assert (await job_of(runner, waiting["run_id"])).state == job_pb2.JOB_STATE_QUEUED
         runner.kill()
-    assert not Path(slow["output_path"]).exists()
+    assert not visible(slow)
     assert receiver.of(slow["run_id"], "complete") == []
     with running(runner, max_active="1"):
         for body in (slow, waiting):
@@ -119,7 +120,7 @@ async def test_a_stopped_runner_hands_its_job_back_and_goes_on_after_restart(
         runner.submit(body)
         wait_for(lambda: attempts(body), "the match to begin")
         runner.stop()
-    assert not Path(body["output_path"]).exists()
+    assert not visible(body)
     assert receiver.of(body["run_id"], "error") == []
     with running(runner, max_active="1"):
         wait_for(lambda: receiver.of(body["run_id"], "complete"), "complete", 60)
@@ -127,7 +128,7 @@ async def test_a_stopped_runner_hands_its_job_back_and_goes_on_after_restart(
         check_told_once(receiver, body)
 
 
-async def test_a_run_whose_staged_data_are_lost_is_staged_again(
+async def test_lost_staged_data_are_staged_again_and_folders_of_unknown_runs_are_removed(
     runner: RunnerProcess, receiver: Receiver
 ) -> None:
     body = job(runner, write_sources(runner.data), callback_url=receiver.url)
@@ -136,14 +137,9 @@ async def test_a_run_whose_staged_data_are_lost_is_staged_again(
         wait_for(lambda: "paused_for_a_test" in runner.log, "the pause")
         runner.kill()
     runner.work.rename(runner.home / "lost")
+    unknown = runner.work / str(uuid.uuid4()) / "stage-0123"
+    unknown.mkdir(parents=True)
     with running(runner, max_active="1"):
+        assert not unknown.parent.exists()
         wait_for(lambda: receiver.of(body["run_id"], "complete"), "complete")
         check_outputs(body, (900, 100, 100))
-
-
-async def test_folders_of_runs_that_nobody_goes_on_with_are_removed_at_start(runner: RunnerProcess) -> None:
-    left = runner.work / str(uuid.uuid4()) / "stage-0123"
-    left.mkdir(parents=True)
-    (left / "rows.arrow").write_bytes(b"x")
-    with running(runner):
-        assert not left.parent.exists()

@@ -34,9 +34,7 @@ def test_a_number_in_a_filter_keeps_all_its_digits() -> None:
     ]
     text = json.dumps(BODY | {"sources": sources}).replace('"@"', "0.10000000000000000000000001")
     (condition,) = job_spec(text.encode()).sources[2].filters
-    assert condition == FilterCondition(
-        "amount", FilterOp.GTE, (Decimal("0.10000000000000000000000001"),)
-    )
+    assert condition == FilterCondition("amount", FilterOp.GTE, (Decimal("0.10000000000000000000000001"),))
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ specs = st.builds(
 
 
 def exact(spec: JobSpec) -> tuple[JobSpec, list[str]]:
-    """Spec and the representation of its literals: Decimal("1.20") equals Decimal("1.2"), and True equals 1."""
+    """A spec with the form of its literals: Decimal("1.20") equals Decimal("1.2"), and True equals 1."""
     return spec, [repr(value) for s in spec.sources for f in s.filters for value in f.values]
 
 
