@@ -263,7 +263,7 @@ def test_events_end_with_the_completed_run(live: Live, recipe: dict[str, Any]) -
 @pytest.mark.parametrize(
     ("sql", "code"),
     [
-        ("SELEC nonsense", "INVALID_SQL"),
+        ("SELECT l.id FROM invoices l JOIN", "INVALID_SQL"),
         ("DROP TABLE invoices", "FORBIDDEN_SQL"),
         ("SELECT l.id, r.nope FROM invoices l JOIN payments r ON l.ref = r.ref", "INVALID_SQL"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import socket
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -278,3 +279,16 @@ async def test_progress_that_was_asked_for_does_not_replace_what_was_reported_me
     async with gateway.services.database.writing() as session:
         await runs.apply_job(session, seen, JobView("a", JobState.RUNNING, JobProgress("matching", 1.0)))
     assert (await gateway.run("a"))["latest_progress"]["progress"] == 1.0
+
+
+async def test_creating_a_run_costs_milliseconds_of_work(gateway: Gateway) -> None:
+    await gateway.post("/api/recipes", RECIPE)
+    seconds: list[float] = []
+    for _ in range(30):
+        began = time.process_time()
+        answer = await gateway.post("/api/runs", {"recipe_id": RECIPE["recipe_id"]})
+        seconds.append(time.process_time() - began)
+        assert answer.status_code == 502
+    # Processor time, and the least of it: others may use the machine meanwhile. It includes the
+    # test's own client, a refused connection and the transaction that says so.
+    assert min(seconds) < 0.03, seconds
