@@ -202,8 +202,8 @@ def split_lanes(pin: FilePin, data_start: int, lanes: int) -> tuple[Lane, ...]:
     starts = [data_start]
     odd = False
     for place, following in zip(nominal, [*nominal[1:], pin.size], strict=True):
-        with open_bytes(pin, place, following) as read_into:
-            row, count = _scan(read_into, place, odd=odd, wanted=place > data_start)
+        with open_bytes(pin, place, following) as text:
+            row, count = _scan(text.read_into, place, odd=odd, wanted=place > data_start)
         if row is not None and row > starts[-1]:
             starts.append(row)
         odd ^= bool(count % 2)

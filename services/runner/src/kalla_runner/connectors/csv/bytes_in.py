@@ -16,6 +16,20 @@ from kalla_common.errors import Code, KallaError
 ReadInto = Callable[[memoryview], int]
 """Fills as much of a view as there are bytes left; less than asked for only at the end."""
 
+
+@dataclass(frozen=True, slots=True)
+class OpenBytes:
+    """An opened stretch of a file's text.
+
+    Attributes:
+        read_into: gives its bytes, in order.
+        consumed: how many bytes of the file itself, packed where it is packed, were taken so far.
+    """
+
+    read_into: ReadInto
+    consumed: Callable[[], int]
+
+
 _SKIP: Final = 1 << 20
 
 
@@ -83,8 +97,8 @@ def read_errors(path: Path) -> Generator[None]:
 
 
 @contextmanager
-def open_bytes(pin: FilePin, start: int = 0, end: int | None = None) -> Generator[ReadInto]:
-    """Reads the file's text from byte `start` up to byte `end` (default: all), unpacked if it is gzip.
+def open_bytes(pin: FilePin, start: int = 0, end: int | None = None) -> Generator[OpenBytes]:
+    """Opens the file's text from byte `start` up to byte `end` (default: all), unpacked if it is gzip.
 
     Raises:
         KallaError: DATA_NOT_FOUND, ACCESS_DENIED, INVALID_DATA (not gzip) or SOURCE_UNREACHABLE, also
@@ -94,17 +108,17 @@ def open_bytes(pin: FilePin, start: int = 0, end: int | None = None) -> Generato
     with opened:
         # Only the file's own errors are translated, not those of the code that reads it.
         with read_errors(pin.path):
-            read = (
-                opened.enter_context(_open_gzip(pin.path, start))
+            stretch = opened.enter_context(
+                _open_gzip(pin.path, start)
                 if is_gzip(pin.path)
-                else opened.enter_context(_open_plain(pin.path, start, pin.size if end is None else end))
+                else _open_plain(pin.path, start, pin.size if end is None else end)
             )
 
         def read_into(view: memoryview) -> int:
             with read_errors(pin.path):
-                return read(view)
+                return stretch.read_into(view)
 
-        yield read_into
+        yield OpenBytes(read_into, stretch.consumed)
 
 
 def is_gzip(path: Path) -> bool:
@@ -113,7 +127,7 @@ def is_gzip(path: Path) -> bool:
 
 
 @contextmanager
-def _open_plain(path: Path, start: int, end: int) -> Generator[ReadInto]:
+def _open_plain(path: Path, start: int, end: int) -> Generator[OpenBytes]:
     descriptor = os.open(path, os.O_RDONLY)
     position = start
 
@@ -131,13 +145,13 @@ def _open_plain(path: Path, start: int, end: int) -> Generator[ReadInto]:
         return done
 
     try:
-        yield read_into
+        yield OpenBytes(read_into, lambda: position - start)
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def _open_gzip(path: Path, start: int) -> Generator[ReadInto]:
+def _open_gzip(path: Path, start: int) -> Generator[OpenBytes]:
     with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, "gzip") as unpacked:
 
         def read_into(view: memoryview) -> int:
@@ -154,11 +168,11 @@ def _open_gzip(path: Path, start: int) -> Generator[ReadInto]:
             if count == 0:
                 break
             start -= count
-        yield read_into
+        yield OpenBytes(read_into, raw.tell)
 
 
 def read_head(pin: FilePin, size: int) -> bytes:
     """The first `size` bytes of the file's text, fewer if it is shorter."""
     buffer = bytearray(size)
-    with open_bytes(pin) as read_into:
-        return bytes(buffer[: read_into(memoryview(buffer))])
+    with open_bytes(pin) as text:
+        return bytes(buffer[: text.read_into(memoryview(buffer))])

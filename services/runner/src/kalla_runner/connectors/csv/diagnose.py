@@ -82,9 +82,9 @@ def _line_at(pin: FilePin, position: int) -> int:
     left = position
     buffer = bytearray(_PIECE)
     carried = b""
-    with open_bytes(pin) as read_into:
+    with open_bytes(pin) as text:
         while left > 0:
-            count = read_into(memoryview(buffer)[: min(left, _PIECE)])
+            count = text.read_into(memoryview(buffer)[: min(left, _PIECE)])
             if count == 0:
                 break
             left -= count

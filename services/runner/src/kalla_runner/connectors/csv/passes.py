@@ -69,6 +69,12 @@ class CsvFile:
             return (Lane(self.dialect.data_start, self.pin.size),)
         return split_lanes(self.pin, self.dialect.data_start, count)
 
+    def block_size(self, lane: Lane) -> int:
+        """Bytes to read at a time in a lane: no more than it has, where that is known."""
+        if is_gzip(self.pin.path):
+            return self.block_bytes
+        return min(self.block_bytes, max(lane.end - lane.start, 0) + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
@@ -159,14 +165,15 @@ class Pass:
 
     def _read_lane(self, lane: Lane, sink: IpcSink | None) -> tuple[int, ColumnReader]:
         file, reader = self._file, ColumnReader(self._columns)
-        rows, position, block = 0, lane.start, None
+        rows, told, position, block = 0, 0, lane.start, None
         try:
-            with open_bytes(file.pin, lane.start, lane.end) as read_into:
-                for block in read_blocks(
-                    read_into, lane.start, file.block_bytes, file.dialect.delimiter, strict=file.strict
-                ):
+            with open_bytes(file.pin, lane.start, lane.end) as text:
+                size, delimiter = file.block_size(lane), file.dialect.delimiter
+                for block in read_blocks(text.read_into, lane.start, size, delimiter, strict=file.strict):
                     rows += self._block(block, reader, sink)
                     position = block.start + block.size
+                    self._report(text.consumed() - told)
+                    told = text.consumed()
         except UnprovenError as error:
             raise StrictNeededError from error
         except (MalformedError, BadBlockError, DeclaredMisfitError) as error:
@@ -184,10 +191,12 @@ class Pass:
             self._useless.set()
         if sink is not None and not self._useless.is_set():
             sink.write(columns)
-        with self._lock:
-            self._done += block.size
-            self._progress(self._done)
         return len(columns[0])
+
+    def _report(self, more: int) -> None:
+        with self._lock:
+            self._done += more
+            self._progress(self._done)
 
     def _explain(self, error: Exception, block: Block | None, position: int, rows: int) -> KallaError:
         pin, dialect = self._file.pin, self._file.dialect

@@ -111,7 +111,15 @@ class CsvSource(OpenSource):
 
     def stage(self, folder: Path, progress: StageProgress) -> StagedTable:
         """Convert the whole file into IPC files below `folder`; nothing remains there on failure."""
-        size = max(self._file.pin.size, 1)
+        size, most = max(self._file.pin.size, 1), 0.0
+
+        def report(done: int) -> None:
+            # A second pass begins again at the first byte; what is told must not fall.
+            nonlocal most
+            if done / size > most:
+                most = min(done / size, 1.0)
+                progress(most)
+
         with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         known, files = read_whole(
@@ -120,7 +128,7 @@ class CsvSource(OpenSource):
             self._threads,
             known=self._remembered(),
             folder=folder,
-            progress=lambda done: progress(min(done / size, 1.0)),
+            progress=report,
         )
         try:
             self.check_unchanged()
@@ -168,9 +176,9 @@ class CsvSource(OpenSource):
         start = file.dialect.data_start
         self.check_unchanged()
         try:
-            with open_bytes(file.pin, start) as read_into:
+            with open_bytes(file.pin, start) as text:
                 for block in read_blocks(
-                    read_into, start, block_bytes, file.dialect.delimiter, strict=file.strict
+                    text.read_into, start, block_bytes, file.dialect.delimiter, strict=file.strict
                 ):
                     arrays = reader.convert(parser.parse(block))
                     self.check_unchanged()

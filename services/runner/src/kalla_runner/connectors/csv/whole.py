@@ -117,17 +117,17 @@ def _guess(file: CsvFile) -> list[pa.DataType]:
 
 def _first_rows(file: CsvFile, parser: BlockParser) -> list[Shape]:
     start, delimiter = file.dialect.data_start, file.dialect.delimiter
-    with open_bytes(file.pin, start) as read_into:
-        for block in read_blocks(read_into, start, _FIRST_BYTES, delimiter, strict=file.strict):
-            return [shape_of(text) for text in parser.parse(block)]
+    with open_bytes(file.pin, start) as text:
+        for block in read_blocks(text.read_into, start, _FIRST_BYTES, delimiter, strict=file.strict):
+            return [shape_of(values) for values in parser.parse(block)]
     return [Shape(Kind.NULL)] * len(file.dialect.names)
 
 
 def _sample(file: CsvFile, parser: BlockParser, place: int) -> list[Shape]:
     """The shapes of rows in the middle; only a guess, for the place may lie in a quoted field."""
     buffer = bytearray(_SAMPLE_BYTES)
-    with open_bytes(file.pin, place) as read_into:
-        filled = read_into(memoryview(buffer))
+    with open_bytes(file.pin, place) as text:
+        filled = text.read_into(memoryview(buffer))
     start = buffer.find(b"\n", 0, filled) + 1
     piece = bytes(buffer[start:filled])
     served = iter([piece])
@@ -139,7 +139,7 @@ def _sample(file: CsvFile, parser: BlockParser, place: int) -> list[Shape]:
 
     blocks = read_blocks(read_into_piece, 0, len(piece), file.dialect.delimiter, strict=False)
     for block in blocks:
-        return [shape_of(text) for text in parser.parse(block)]
+        return [shape_of(values) for values in parser.parse(block)]
     return [Shape(Kind.NULL)] * len(file.dialect.names)
 
 
