@@ -216,7 +216,7 @@ def hold(snapshot: Snapshot, relation: Relation) -> None:
         KallaError: SOURCE_CHANGED if that happened after the snapshot was taken.
         psycopg.Error: the table may not be read.
     """
-    snapshot.query(sql.SQL("SELECT FROM {} LIMIT 0").format(relation.identifier))
+    snapshot.query_data(sql.SQL("SELECT FROM {} LIMIT 0").format(relation.identifier))
     rewritten = snapshot.query(_REWRITTEN)
     if rewritten:
         raise KallaError(

@@ -96,7 +96,7 @@ def _first(
     if column.misfit is not None:
         special = bad_value(column.kind, column.value, snapshot.version) or sql.SQL("false")
         misfit = sql.SQL("NOT ({})").format(special)
-    rows = snapshot.query(
+    rows = snapshot.query_data(
         sql.SQL("SELECT {}::text, {}, {} FROM {} WHERE {} AND {}{} LIMIT 1").format(
             column.value, row, misfit, relation.identifier, bad, condition, order
         )

@@ -16,6 +16,7 @@ import pyarrow as pa
 from adbc_driver_manager import Error as AdbcError
 from kalla_common.errors import Code, KallaError
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from kalla_runner.connectors.base import ReadSession
 from kalla_runner.connectors.postgres.address import PostgresAddress
@@ -25,18 +26,18 @@ from kalla_runner.connectors.postgres.reader import Reader
 Statement = LiteralString | sql.SQL | sql.Composed
 
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_SETTINGS: Final = (
+_SETTINGS: Final = {
     # Casts to text must not depend on how the server or the user is configured.
-    "SET LOCAL TimeZone = 'UTC'",
-    "SET LOCAL DateStyle = 'ISO, YMD'",
-    "SET LOCAL IntervalStyle = 'postgres'",
-    "SET LOCAL extra_float_digits = 1",
-    "SET LOCAL bytea_output = 'hex'",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
     # A sequential scan begins at the table's beginning, so that rows come in their order.
-    "SET LOCAL synchronize_seqscans = off",
+    "synchronize_seqscans": "off",
     # The connection that holds the snapshot idles while others read.
-    "SET LOCAL idle_in_transaction_session_timeout = 0",
-)
+    "idle_in_transaction_session_timeout": "0",
+}
 _IDENTITY: Final = """
     SELECT (SELECT oid::int8 FROM pg_database WHERE datname = current_database()), current_database(),
            pg_postmaster_start_time()::text, current_setting('server_version_num')::int,
@@ -79,17 +80,14 @@ class Snapshot:
         system = self._system_identifier()
         # A standby has the system identifier of its primary, but not its snapshots.
         key = f"postgres snapshot {system} {oid} {started}"
-        self._start = (_BEGIN, *_SETTINGS)
-        if self.version >= 170000:  # noqa: PLR2004 - the setting came with 17
-            self._start += ("SET LOCAL transaction_timeout = 0",)
         moment = cast("tuple[str, str, str] | None", session.shared.get(key))
         if moment is None:
-            self._run(self._start)
+            self._run((_BEGIN, self._settings()))
             moment = cast("tuple[str, str, str]", self._control.execute(_MOMENT).fetchone())
             session.shared[key] = moment
-            self._start = self._imported(moment[0])
-        else:
-            self._start = self._imported(moment[0])
+        imported = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(moment[0]))
+        self._start = (_BEGIN, self.text(imported), self._settings())
+        if self._control.info.transaction_status is TransactionStatus.IDLE:
             self._run(self._start)
         self.pin: dict[str, str | int] = {
             "server": str(system),
@@ -107,9 +105,16 @@ class Snapshot:
             return ""
         return "" if row is None else str(row[0])
 
-    def _imported(self, name: str) -> tuple[str, ...]:
-        statement = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(name))
-        return (self._start[0], statement.as_string(self._control), *self._start[1:])
+    def _settings(self) -> str:
+        """All settings in one statement: every round trip counts where tables are small."""
+        settings = dict(_SETTINGS)
+        if self.version >= 170000:  # noqa: PLR2004 - the setting came with 17
+            settings["transaction_timeout"] = "0"
+        calls = [
+            sql.SQL("set_config({}, {}, true)").format(sql.Literal(name), sql.Literal(value))
+            for name, value in settings.items()
+        ]
+        return self.text(sql.SQL("SELECT {}").format(sql.SQL(", ").join(calls)))
 
     def _run(self, statements: Sequence[str]) -> None:
         for statement in statements:
@@ -118,14 +123,22 @@ class Snapshot:
     def query(
         self, statement: Statement, parameters: Sequence[object] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
-        """Rows of a query in the snapshot.
+        """Rows of a query on the catalogue, in the snapshot.
+
+        Raises:
+            psycopg.Error: it failed, and with it the snapshot.
+        """
+        return self._control.execute(statement, parameters or None).fetchall()
+
+    def query_data(self, statement: Statement) -> list[tuple[Any, ...]]:
+        """Rows of a query that may fail on what is in a table or on permissions, in the snapshot.
 
         Raises:
             psycopg.Error: it failed; the snapshot stays usable.
         """
         # The savepoint keeps one source's failed query from ending the other's transaction.
         with self._control.transaction():
-            return self._control.execute(statement, parameters or None).fetchall()
+            return self._control.execute(statement).fetchall()
 
     def text(self, statement: sql.Composable) -> str:
         """A composed statement as the server's connection would quote it."""

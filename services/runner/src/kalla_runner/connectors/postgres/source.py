@@ -65,7 +65,7 @@ class PostgresSource(OpenSource):
             return columns
         asked = sql.SQL(", ").join(measures(open_ones, self._snapshot.version))
         with reading(self._what):
-            found = self._snapshot.query(
+            found = self._snapshot.query_data(
                 sql.SQL("SELECT {} FROM {}").format(asked, self._relation.identifier)
             )[0]
         measured = {
@@ -96,7 +96,7 @@ class PostgresSource(OpenSource):
         """See OpenSource: an exact count in the snapshot."""
         query = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(self._relation.identifier, self._filter)
         with reading(self._what):
-            return int(self._snapshot.query(query)[0][0])
+            return int(self._snapshot.query_data(query)[0][0])
 
     def rows(self, limit: int | None = None, offset: int = 0) -> Iterator[pa.RecordBatch]:
         """See OpenSource: by primary key, else as they lie in the table, else as they come."""
