@@ -53,7 +53,7 @@ def test_the_demo_shows_the_counts_that_its_data_have(home: Path) -> None:
     assert f"{len(pairs):,} pairs match" in done.stdout
     assert f"without a payment ({unmatched_left:,} rows)" in done.stdout
     assert f"without an invoice ({unmatched_right:,} rows)" in done.stdout
-    for word in ("primary keys come more than once", "without spaces around", "in one case"):
+    for word in ("primary keys that come more than once", "without spaces around", "in one case"):
         assert word in done.stdout
     paths = [Path(path) for path in re.findall(r"^\s+(/\S+\.parquet)$", done.stdout, re.MULTILINE)]
     rows = [pq.read_metadata(path).num_rows for path in paths]

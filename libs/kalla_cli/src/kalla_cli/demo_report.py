@@ -59,11 +59,13 @@ def _show_findings(console: Console, left: Mapping[str, Any], right: Mapping[str
         found: list[str] = []
         if side["duplicate_keys"]:
             examples = ", ".join(side["duplicate_key_examples"][:2])
-            found.append(f"{side['duplicate_keys']:,} primary keys come more than once, such as {examples}")
+            found.append(
+                f"primary keys that come more than once: {side['duplicate_keys']:,}, such as {examples}"
+            )
         if side["would_match_trimmed"]:
-            found.append(f"{side['would_match_trimmed']:,} unmatched rows would match without spaces around")
+            found.append(f"rows that would match without spaces around: {side['would_match_trimmed']:,}")
         if side["would_match_case_folded"]:
-            found.append(f"{side['would_match_case_folded']:,} unmatched rows would match in one case")
+            found.append(f"rows that would match in one case: {side['would_match_case_folded']:,}")
         for sentence in found:
             console.print(f"  [yellow]![/] {side['alias']}: {sentence}", soft_wrap=True)
 
