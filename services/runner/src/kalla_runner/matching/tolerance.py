@@ -15,11 +15,11 @@ import pyarrow as pa
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.sql_dialect import expression, render
+from kalla_runner.matching.sql_dialect import expression, literal_text, render
 from kalla_runner.matching.sql_functions import TOLERANCE
 from kalla_runner.matching.sql_scope import Resolution, own_parts
 from kalla_runner.matching.sql_types import MAX_128, MAX_256, Kind, Typer, common_decimal, digits, kind
-from kalla_runner.matching.types_check import literal_text, shown
+from kalla_runner.matching.types_check import shown
 
 NEGATIVE_THRESHOLD: Final = "the threshold of tolerance_match is negative or not a number"
 """Part of the engine's error when a threshold turns out so while the query runs."""
@@ -59,13 +59,14 @@ def rewrite_tolerance(found: Resolution, typer: Typer) -> None:
     """Replace all calls in the query, in place; note a problem for each that has no exact meaning."""
     for scope in found.scopes:
         calls = [n for n in own_parts(scope) if isinstance(n, exp.Anonymous) and n.name.lower() == TOLERANCE]
-        for call in reversed(calls):
-            if len(call.expressions) != 3:  # noqa: PLR2004
+        # All types first: a rewritten call has no resolved names any more for the one around it.
+        typed = [(call, typer.types(call.expressions, found)) for call in calls]
+        for call, types in reversed(typed):
+            if len(types) != 3:  # noqa: PLR2004
                 found.problem(Code.INVALID_SQL, "tolerance_match takes (a, b, threshold).", call)
                 continue
-            types = typer.types(call.expressions, found)
             known = [t for t in types if t is not None]
-            if len(known) == 3:  # noqa: PLR2004
+            if len(known) == len(types):
                 _rewrite(call, known, found, typer)
 
 
@@ -177,7 +178,9 @@ def _integers(a: Operand, b: Operand, threshold: int) -> str | None:
     # Integers of unlike sign may be further apart than 64 bits count, so each is held against the
     # threshold first; those of like sign never are.
     small = f"{x} BETWEEN -{threshold} AND {threshold} AND {y} BETWEEN -{threshold} AND {threshold}"
-    return f"CASE WHEN ({x} >= 0) = ({y} >= 0) THEN {near} ELSE {small} AND {near} END"
+    # Without ELSE: where an argument is NULL neither is true, and the whole is NULL.
+    alike = f"({x} >= 0) = ({y} >= 0)"
+    return f"CASE WHEN {alike} THEN {near} WHEN NOT ({alike}) THEN {small} AND {near} END"
 
 
 def _as_type(operand: Operand, name: str, data_type: pa.DataType) -> str:
@@ -219,7 +222,8 @@ def _guarded(a: Operand, b: Operand, t: Operand, scale: int) -> str:
     # Numbers of unlike sign may be further apart than 38 digits: |a| + |b| <= t without the sum.
     return (
         f"CASE WHEN ({x} >= {zero}) = ({y} >= {zero}) THEN {x} - {y} BETWEEN {low} AND {high} "
-        f"ELSE abs({x}) <= {high} AND abs({y}) <= {high} - abs({x}) END"
+        f"WHEN ({x} >= {zero}) <> ({y} >= {zero}) "
+        f"THEN abs({x}) <= {high} AND abs({y}) <= {high} - abs({x}) END"
     )
 
 
