@@ -11,7 +11,14 @@ import psycopg
 from kalla_common.errors import Code, KallaError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-CONNECT_TIMEOUT_SECONDS: Final = 10
+_DEFAULTS: Final = {
+    "application_name": "kalla",
+    "connect_timeout": "10",
+    # A server that is gone without a word is noticed within a minute.
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
 _OWN_PARAMETERS: Final = frozenset({"table", "schema", "on_nan"})
 _HOW_TO: Final = "postgres://user:password@host:5432/database?table=table_name"
 # A name is "quoted", with "" for a quote inside, or anything without dots and quotes.
@@ -63,9 +70,9 @@ def parse_address(uri: str) -> PostgresAddress:
     on_nan = own.get("on_nan", "error")
     if on_nan not in ("error", "null"):
         _refuse("The parameter on_nan can be error or null")
-    settings.setdefault("connect_timeout", str(CONNECT_TIMEOUT_SECONDS))
+    for name, value in _DEFAULTS.items():
+        settings.setdefault(name, value)
     settings["client_encoding"] = "UTF8"
-    settings.setdefault("application_name", "kalla")
     host = settings.get("host") or settings.get("hostaddr") or "localhost"
     return PostgresAddress(
         conninfo=make_conninfo("", **settings),

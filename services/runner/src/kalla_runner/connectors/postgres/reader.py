@@ -47,14 +47,17 @@ class Drivers:
 
     def _database(self, conninfo: str) -> AdbcDatabase:
         with self._lock:
-            database = self._databases.pop(conninfo, None)
-            if database is None:
-                database = adbc_driver_postgresql.connect(conninfo)
+            database = self._databases.get(conninfo)
+        if database is None:
+            # Outside the lock: a slow server must not hold up readers of another.
+            database = adbc_driver_postgresql.connect(conninfo)
+        with self._lock:
             self._databases[conninfo] = database
+            self._databases.move_to_end(conninfo)
             if len(self._databases) > _MOST_DATABASES:
                 # Dropped, not closed: connections of a running read may still need it.
                 self._databases.popitem(last=False)
-            return database
+        return database
 
 
 drivers: Final = Drivers()

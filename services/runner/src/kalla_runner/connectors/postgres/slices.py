@@ -75,12 +75,16 @@ def _whole(table: Relation) -> Slice:
     return Slice(table.identifier, sql.SQL("true"), 1)
 
 
-def _ranges(table: Relation, pages: int, size: int) -> list[Slice]:
-    """Ranges of about `size` pages; the last has no end."""
+def split_pages(pages: int, size: int) -> list[tuple[int, int | None]]:
+    """Ranges [start, end) of at most `size` pages, as equal as can be; the last has no end."""
     count = max(-(-pages // size), 1)
     starts = [number * pages // count for number in range(count)]
+    return list(zip(starts, [*starts[1:], None], strict=True))
+
+
+def _ranges(table: Relation, pages: int, size: int) -> list[Slice]:
     result: list[Slice] = []
-    for start, end in zip(starts, [*starts[1:], None], strict=True):
+    for start, end in split_pages(pages, size):
         condition: sql.Composable = sql.SQL("ctid >= {}::tid").format(sql.Literal(f"({start},0)"))
         if end is not None:
             upper = sql.SQL("ctid < {}::tid").format(sql.Literal(f"({end},0)"))

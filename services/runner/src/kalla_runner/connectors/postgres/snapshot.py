@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from threading import Lock
 from typing import Any, Final, LiteralString, cast
 
 import psycopg
@@ -157,7 +158,10 @@ class Snapshot:
 
     @contextmanager
     def _reader(self) -> Generator[Reader]:
-        reader = self._idle.pop() if self._idle else self._new_reader()
+        try:
+            reader = self._idle.pop()
+        except IndexError:
+            reader = self._new_reader()
         self._busy.add(reader)
         try:
             yield reader
@@ -190,13 +194,14 @@ class Snapshot:
 
 
 def snapshot_of(address: PostgresAddress, session: ReadSession) -> Snapshot:
-    """The session's snapshot of a database, taken when first asked for."""
+    """The session's snapshot of a database, taken when first asked for, in whichever thread that is."""
     # The connection string holds the password: as a key it must not be found by a debugger's dump.
     key = f"postgres connection {hash(address.conninfo):x}"
-    found = session.shared.get(key)
-    if isinstance(found, Snapshot) and found.address.conninfo == address.conninfo:
-        return found
-    snapshot = Snapshot(address, session)
-    session.closing.callback(snapshot.close)
-    session.shared[key] = snapshot
-    return snapshot
+    with cast("Lock", session.shared.setdefault("postgres lock", Lock())):
+        found = session.shared.get(key)
+        if isinstance(found, Snapshot) and found.address.conninfo == address.conninfo:
+            return found
+        snapshot = Snapshot(address, session)
+        session.closing.callback(snapshot.close)
+        session.shared[key] = snapshot
+        return snapshot
