@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kalla_common.errors import KallaError
 from kalla_runner.connectors.csv.passes import CsvFile
+from kalla_runner.connectors.csv.records import MalformedError, count_line_ends, records
 from kalla_runner.connectors.csv.source import CsvSource
 
 from tests.integration.connectors.csv_files import csv_source, read, stage, write
@@ -95,6 +97,8 @@ def test_trap_03_quoted_newlines_at_every_lane_border_lose_and_invent_no_row(tmp
     for block_bytes in (200, 1_000, 4_096, 1 << 20):
         source = csv_source(path, threads=2, block_bytes=block_bytes)
         assert len(lanes(source)) > 1 or block_bytes == 1 << 20
+        known = source._look()  # pyright: ignore[reportPrivateUsage] - that the lanes were right is tested
+        assert not known.file.strict
         table = stage(source, tmp_path / f"out-{block_bytes}")
         assert table["id"].to_pylist() == list(range(1_000))
         assert table["note"][999].as_py() == 'line one\nline two "999"\r\n\r\n,,\n'
@@ -103,6 +107,44 @@ def test_trap_03_quoted_newlines_at_every_lane_border_lose_and_invent_no_row(tmp
 def lanes(source: CsvSource) -> tuple[object, ...]:
     file: CsvFile = source._file  # pyright: ignore[reportPrivateUsage] - the split is what is tested
     return file.lanes(2)
+
+
+def outcome(source: CsvSource) -> list[list[str]] | tuple[str, str]:
+    """The rows with NULL as empty text, or the error's message and line."""
+    try:
+        return [["" if value is None else value for value in row] for row in read(source)]
+    except KallaError as error:
+        return error.message, error.details["line"]
+
+
+def strict_outcome(data: bytes, names: int) -> list[list[str]] | str:
+    """The same from the strict reader, record by record; of an error only the line."""
+    rows: list[list[str]] = []
+    position = data.index(b"\n") + 1
+    try:
+        for record in records(data[position:], b",", blank_lines=names == 1):
+            if len(record.fields) != names:
+                return str(count_line_ends(data[: position + record.start]) + 1)
+            rows.append([value.decode() for value in record.fields])
+    except MalformedError as error:
+        return str(count_line_ends(data[: position + error.position]) + 1)
+    return rows
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.sampled_from('a,"\n\r'), max_size=40), st.sampled_from([1, 2]))
+def test_trap_03_any_bytes_at_all_give_the_same_rows_or_the_same_error_for_any_split(
+    tmp_path_factory: pytest.TempPathFactory, body: str, columns: int
+) -> None:
+    names = ["x", "y"][:columns]
+    data = (",".join(names) + "\n" + body).encode()
+    path = write(tmp_path_factory.mktemp("csv"), data)
+    schema = [f"{name}:text" for name in names]
+    sizes = (1, 2, 5, 1 << 20)
+    found = [outcome(csv_source(path, schema=schema, block_bytes=size)) for size in sizes]
+    assert all(one == found[0] for one in found)
+    expected = strict_outcome(data, columns)
+    assert (found[0] if isinstance(expected, list) else found[0][1]) == expected
 
 
 def test_trap_04_every_byte_of_the_file_belongs_to_one_lane(tmp_path: Path) -> None:

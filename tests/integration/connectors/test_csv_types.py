@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from decimal import Decimal
 from pathlib import Path
 
@@ -108,3 +109,14 @@ def test_a_column_name_may_hold_a_colon(tmp_path: Path) -> None:
     path = write(tmp_path, "ns:id,b\n1,2\n")
     assert csv_source(path, schema=("ns:id", "b")).schema().types == [pa.int64(), pa.int64()]
     assert csv_source(path, schema=("ns:id:text",)).schema().types == [pa.string(), pa.int64()]
+
+
+def test_progress_is_the_share_of_the_file_that_was_read_also_over_two_passes(tmp_path: Path) -> None:
+    text = "a,b\n" + "".join(f"{number * 2654435761 % 2**32},x\n" for number in range(120_000)) + "late,x\n"
+    packed = gzip.compress(text.encode())
+    for path in (write(tmp_path, text), write(tmp_path, packed, "payments.csv.gz")):
+        told: list[float] = []
+        csv_source(path, threads=1, block_bytes=1 << 14).stage(tmp_path / "out", told.append)
+        assert told == sorted(told)
+        assert len({round(share, 1) for share in told}) > 4
+        assert told[-1] == 1.0

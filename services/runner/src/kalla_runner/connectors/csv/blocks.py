@@ -77,7 +77,7 @@ def read_blocks(
         if cut:
             yield Block(buffer, cut, start, quoted)
             start += cut
-        if last:
+        if last and cut == filled:
             return
         kept = filled - cut
         if cut:
@@ -174,9 +174,12 @@ def _strict_cut(buffer: bytearray, filled: int, delimiter: bytes, *, last: bool)
         if low == filled and not last:
             # Its end, or what follows it, is not read yet.
             return cut, quoted
-        if not field[1]:
-            raise MalformedError(field.start(), "opens a quote that is never closed")
-        if low < filled and buffer[low] not in border:
+        if not field[1] or (low < filled and buffer[low] not in border):
+            if cut:
+                # The rows before come first: one of them may hold the first error of the file.
+                return cut, quoted
+            if not field[1]:
+                raise MalformedError(field.start(), "opens a quote that is never closed")
             raise MalformedError(low, "has text between a closing quote and the next delimiter")
         quoted = True
     if last:

@@ -11,7 +11,7 @@ from typing import Final
 Data = bytes | bytearray
 
 QUOTE: Final = ord('"')
-_QUOTED: Final = re.compile(rb'"[^"]*(?:""[^"]*)*"')
+_QUOTED: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 
