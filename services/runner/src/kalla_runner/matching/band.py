@@ -15,13 +15,13 @@ from typing import Final
 import pyarrow as pa
 from sqlglot import exp
 
+from kalla_runner.matching.arithmetic import PLAIN
 from kalla_runner.matching.plan import TableInfo
-from kalla_runner.matching.sql_dialect import bare, expression, quoted, render
+from kalla_runner.matching.sql_dialect import bare, expression, literal_text, quoted, render
 from kalla_runner.matching.sql_paths import conditions, join_keys, looks_at_other_rows, reads_only
 from kalla_runner.matching.sql_scope import Relation, Resolution
 from kalla_runner.matching.sql_types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
 from kalla_runner.matching.tolerance import ToleranceCall
-from kalla_runner.matching.types_check import literal_text
 
 BUCKET: Final = "__kalla_bucket"
 _SECONDS: Final = {"WEEK": 604_800, "DAY": 86_400, "HOUR": 3_600, "MINUTE": 60, "SECOND": 1}
@@ -99,7 +99,7 @@ def _bands(term: exp.Expr) -> list[Band]:
     if isinstance(node, exp.LTE | exp.LT):
         distance, limit = bare(node.left), _amount(node.right)
         if isinstance(distance, exp.Anonymous) and distance.name.lower() == "abs" and limit is not None:
-            difference = bare(distance.expressions[0])
+            difference = _written(distance.expressions[0])
             if isinstance(difference, exp.Sub) and limit >= 0:
                 return [Band(difference.left, difference.right, limit, limit)]
     return []
@@ -114,13 +114,20 @@ def _windows(value: exp.Expr, low: exp.Expr, high: exp.Expr) -> list[Band]:
 
 def _shifted(bound: exp.Expr) -> tuple[exp.Expr, Decimal] | None:
     """`point + amount` of a bound."""
-    bound = bare(bound)
+    bound = _written(bound)
     if not isinstance(bound, exp.Add | exp.Sub):
         return bound, Decimal(0)
     amount = _amount(bound.right)
     if amount is None:
         return None
     return bound.left, amount if isinstance(bound, exp.Add) else -amount
+
+
+def _written(node: exp.Expr) -> exp.Expr:
+    """What the author wrote where integer arithmetic was widened."""
+    node = bare(node)
+    plain = node.meta.get(PLAIN)
+    return plain if isinstance(plain, exp.Expr) else node
 
 
 def _amount(node: exp.Expr) -> Decimal | None:

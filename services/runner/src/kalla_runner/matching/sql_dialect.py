@@ -227,6 +227,26 @@ def bare(node: exp.Expr) -> exp.Expr:
     return node
 
 
+def literal_text(node: exp.Expr) -> str | None:
+    """The text of a numeric literal with its sign, or None for anything else."""
+    node = bare(node)
+    if isinstance(node, exp.Neg):
+        inner = literal_text(node.this)
+        return None if inner is None else inner.removeprefix("-") if inner.startswith("-") else f"-{inner}"
+    return node.name if isinstance(node, exp.Literal) and not node.is_string else None
+
+
+def wrap(node: exp.Expr, template: str) -> exp.Expr:
+    """Put `node` into the place {} of a piece of SQL, which takes its place in the tree."""
+    hole = "__kalla_hole"
+    around = expression(template.format(hole))
+    node.replace(around)
+    for column in around.find_all(exp.Column):
+        if column.name == hole:
+            column.replace(node)
+    return around
+
+
 def plain_number(literal: str) -> str:
     """Write a numeric literal without an exponent, exactly.
 

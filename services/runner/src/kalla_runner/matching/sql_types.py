@@ -93,8 +93,10 @@ class Typer:
         """The type's name as people write it."""
         return type_name(data_type)
 
-    def types(self, expressions: Sequence[exp.Expr], found: Resolution) -> list[pa.DataType | None]:
-        """Types of resolved expressions; where one has none, None after noting the problem."""
+    def types(
+        self, expressions: Sequence[exp.Expr], found: Resolution, *, quiet: bool = False
+    ) -> list[pa.DataType | None]:
+        """Types of resolved expressions; None where one has none, which is noted unless `quiet`."""
         if not expressions:
             return []
         texts, fields = _flattened(expressions, found)
@@ -105,7 +107,10 @@ class Typer:
         try:
             planned = self._plan([texts[i] or "" for i in known], schema)
             if planned is None:
-                planned = [self._alone(expressions[i], texts[i] or "", schema, found) for i in known]
+                planned = [
+                    self._alone(expressions[i], texts[i] or "", schema, None if quiet else found)
+                    for i in known
+                ]
         finally:
             self._session.deregister_table(_TABLE)
         result: list[pa.DataType | None] = [None] * len(texts)
@@ -121,11 +126,14 @@ class Typer:
         except Exception:  # noqa: BLE001  # the engine raises what it likes; each is asked for alone then
             return None
 
-    def _alone(self, node: exp.Expr, text: str, schema: pa.Schema, found: Resolution) -> pa.DataType | None:
+    def _alone(
+        self, node: exp.Expr, text: str, schema: pa.Schema, found: Resolution | None
+    ) -> pa.DataType | None:
         try:
             return self._query([text], schema).types[0]
         except Exception as error:  # noqa: BLE001  # see above
-            found.problem(Code.INVALID_SQL, explain(str(error)), node)
+            if found is not None:
+                found.problem(Code.INVALID_SQL, explain(str(error)), node)
             return None
 
     def _query(self, texts: list[str], schema: pa.Schema) -> pa.Schema:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.sql_dialect import bare, expression, render
+from kalla_runner.matching.sql_dialect import bare, literal_text, render, wrap
 from kalla_runner.matching.sql_scope import Resolution, own_parts
 from kalla_runner.matching.sql_types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
 
@@ -228,7 +228,7 @@ def _make_exact(site: Site, types: list[pa.DataType], found: Resolution, typer: 
         )
         return
     for operand in site.operands:
-        _wrap(operand, f"CAST({{}} AS DECIMAL({precision},{scale}))")
+        wrap(operand, f"CAST({{}} AS DECIMAL({precision},{scale}))")
 
 
 def _dates_as_timestamps(site: Site, types: Sequence[pa.DataType]) -> None:
@@ -238,7 +238,7 @@ def _dates_as_timestamps(site: Site, types: Sequence[pa.DataType]) -> None:
         if len(stamps) == 1 and pa.types.is_date(data_type) and not isinstance(operand, exp.Query):
             # Of its own accord the engine goes by nanoseconds, which end in the year 2262.
             (name,) = (unit[s] for s in stamps)
-            _wrap(operand, f"arrow_cast({{}}, 'Timestamp({name}, None)')")
+            wrap(operand, f"arrow_cast({{}}, 'Timestamp({name}, None)')")
 
 
 def _make_floats_exact(site: Site, types: list[pa.DataType], found: Resolution, typer: Typer) -> None:
@@ -262,7 +262,7 @@ def _make_floats_exact(site: Site, types: list[pa.DataType], found: Resolution, 
     for operand, data_type in zip(site.operands, types, strict=True):
         if kind(data_type) is Kind.NUMBER and not pa.types.is_float64(data_type):
             literal = literal_text(operand)
-            _wrap(operand, f"CAST('{literal}' AS DOUBLE)" if literal else "CAST({} AS DOUBLE)")
+            wrap(operand, f"CAST('{literal}' AS DOUBLE)" if literal else "CAST({} AS DOUBLE)")
 
 
 def _fits_double(operand: exp.Expr, data_type: pa.DataType) -> bool:
@@ -290,19 +290,6 @@ def _check_choice(
             f"write CAST(... AS DECIMAL(38,{min(common[1], 18)})) for both.",
             site.operands[0],
         )
-
-
-def _wrap(operand: exp.Expr, template: str) -> None:
-    operand.replace(expression(template.format(render(operand))))
-
-
-def literal_text(node: exp.Expr) -> str | None:
-    """The text of a numeric literal with its sign, or None for anything else."""
-    node = bare(node)
-    if isinstance(node, exp.Neg):
-        inner = literal_text(node.this)
-        return None if inner is None else inner.removeprefix("-") if inner.startswith("-") else f"-{inner}"
-    return node.name if isinstance(node, exp.Literal) and not node.is_string else None
 
 
 def shown(node: exp.Expr) -> str:

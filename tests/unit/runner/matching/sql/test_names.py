@@ -18,7 +18,8 @@ TWINS = TableInfo("Twins", pa.schema([("Id", pa.int64()), ("ID", pa.int64()), ("
 )
 def test_an_unquoted_name_finds_its_column_whatever_its_case(name: str) -> None:
     made = plan(
-        f"SELECT {name} AS a FROM INVOICES l JOIN rates k ON l.id = k.id JOIN (SELECT id AS i, payment_id FROM payments) r ON r.i = l.id"
+        f"SELECT {name} AS a FROM INVOICES l JOIN rates k ON l.id = k.id "
+        "JOIN (SELECT id AS i, payment_id FROM payments) r ON r.i = l.id"
     )
     assert '"l"."Amount" AS "a"' in made.sql
 
@@ -87,14 +88,18 @@ def test_names_inside_nested_queries_mean_the_nearest_table() -> None:
 
 def test_a_cte_hides_the_source_of_its_name_and_may_rename_columns() -> None:
     made = plan(
-        "WITH payments(a, b) AS (SELECT payment_id, id FROM right_src) SELECT l.id, a FROM invoices l JOIN payments ON B = l.id"
+        "WITH payments(a, b) AS (SELECT payment_id, id FROM right_src) "
+        "SELECT l.id, a FROM invoices l JOIN payments ON B = l.id"
     )
     assert made.output_columns == ("id", "a", "invoice_id")
     assert made.right_key_columns == ("a",)
 
 
 def test_a_check_gathers_several_problems_with_their_places() -> None:
-    sql = "SELECT l.nope,\n r.nix FROM invoices l JOIN payments r ON l.invoice_id = r.id AND l.due = '2024-01-01'"
+    sql = (
+        "SELECT l.nope,\n r.nix FROM invoices l JOIN payments r "
+        "ON l.invoice_id = r.id AND l.due = '2024-01-01'"
+    )
     check = check_match_sql(sql, INVOICES, PAYMENTS, [RATES])
     assert not check.ok
     found = [(p.code, p.line, p.column) for p in check.problems]

@@ -142,7 +142,7 @@ def test_trap_06_keys_that_cannot_be_added_are_asked_for_by_name(sql: str, part:
         ),
         (f"SELECT array_agg(l.invoice_id), min(r.payment_id) {JOIN} GROUP BY l.due", "array_agg", "min"),
         (
-            f"SELECT l.invoice_id AS a, r.payment_id AS b {JOIN} UNION SELECT l.invoice_id, r.payment_id {JOIN}",
+            f"SELECT l.invoice_id a, r.payment_id b {JOIN} UNION SELECT l.invoice_id, r.payment_id {JOIN}",
             "a",
             "b",
         ),
@@ -160,7 +160,10 @@ def test_trap_06_keys_that_cannot_be_added_are_asked_for_by_name(sql: str, part:
             "pid",
         ),
         (
-            "SELECT x.invoice_id, r.payment_id FROM (SELECT * FROM invoices LIMIT 5) x JOIN payments r ON r.id = x.id",
+            (
+                "SELECT x.invoice_id, payment_id "
+                "FROM (SELECT * FROM invoices LIMIT 5) x JOIN payments r ON r.id = x.id"
+            ),
             "invoice_id",
             "payment_id",
         ),
@@ -208,7 +211,10 @@ def test_a_limit_counts_the_rows_of_the_query_and_not_only_matched_ones() -> Non
 
 
 def test_a_window_sees_all_rows_of_the_query() -> None:
-    sql = "SELECT l.x, count(*) OVER () AS n, row_number() OVER (ORDER BY l.x) AS i FROM l LEFT JOIN r ON l.k = r.k"
+    sql = (
+        "SELECT l.x, count(*) OVER () AS n, row_number() OVER (ORDER BY l.x) AS i "
+        "FROM l LEFT JOIN r ON l.k = r.k"
+    )
     _, rows = run(sql, LEFT, RIGHT)
     assert sorted((r["x"], r["n"], r["i"]) for r in rows) == [(1, 7, 1), (2, 7, 3)]
 

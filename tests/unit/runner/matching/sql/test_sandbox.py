@@ -163,21 +163,23 @@ def test_trap_17_words_inside_expressions_texts_and_comments_change_nothing(sql:
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT l.invoice_id, r.payment_id FROM invoices l JOIN payments r ON l.id = r.id WHERE NOT l.id = 1 AND true",
-        "SELECT l.id IS NULL AND r.id = 3 OR NOT l.id = r.id FROM invoices l JOIN payments r ON l.due = r.due",
+        f"{JOIN} WHERE NOT l.id = 1 AND true",
+        "SELECT l.id IS NULL AND r.id = 3 OR NOT l.id = r.id FROM invoices l JOIN payments r USING (due)",
         "SELECT -l.id + 2 * r.id % 3 - 1 FROM invoices l JOIN payments r ON l.due = r.due",
         "SELECT l.invoice_id || r.reference = 'ab' FROM invoices l JOIN payments r ON l.due = r.due",
         "SELECT l.id BETWEEN 1 AND 2 AND r.id IN (1, 2) FROM invoices l JOIN payments r ON l.due = r.due",
         "SELECT l.invoice_id LIKE 'a%' FROM invoices l JOIN payments r ON l.due = r.due",
         (
-            "SELECT l.id IS NOT NULL, NOT l.id IS NULL, l.id NOT IN (1, 2), NOT l.id IN (3), l.paid IS NOT TRUE, "
+            "SELECT l.id IS NOT NULL, NOT l.id IS NULL, l.id NOT IN (1, 2), NOT l.id IN (3), "
+            "l.paid IS NOT TRUE, "
             "l.id NOT BETWEEN 1 AND 2, l.invoice_id NOT LIKE 'a', l.id IS NOT DISTINCT FROM r.id, 1e5 = l.id "
             "FROM invoices l JOIN payments r ON l.due = r.due"
         ),
         "SELECT l.due::text, CAST(l.id AS DECIMAL(10, 2)) FROM invoices l JOIN payments r ON l.due = r.due",
         (
             "SELECT array_agg(r.payment_id ORDER BY r.id DESC), l.invoice_id FROM invoices l JOIN payments r "
-            "ON l.id = r.id GROUP BY l.invoice_id HAVING count(*) > 1 ORDER BY 2 DESC NULLS LAST LIMIT 3 OFFSET 1"
+            "ON l.id = r.id GROUP BY l.invoice_id HAVING count(*) > 1 "
+            "ORDER BY 2 DESC NULLS LAST LIMIT 3 OFFSET 1"
         ),
         (
             "SELECT l.invoice_id, r.payment_id FROM invoices l JOIN payments r ON l.id = r.id "

@@ -97,7 +97,7 @@ THRESHOLDS = ["0", "0.01", "0.02", "1", "0.005", "2.50", "9223372036854775807", 
 
 
 @pytest.mark.parametrize(("one", "two"), PAIRS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_tolerance_match_is_exact_for_every_pair_of_types(data: st.DataObject, one: str, two: str) -> None:
     a_type, a_values = KINDS[one]
@@ -131,7 +131,7 @@ def _neighbours(value: Value, threshold: str, b_type: pa.DataType) -> list[Value
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.floats(1e-15, 1e30), st.integers(-3, 3), st.sampled_from(THRESHOLDS))
 def test_floats_stand_for_their_shortest_decimal_form(value: float, steps: int, threshold: str) -> None:
     other = float(exact(value) + Decimal(threshold))

@@ -169,6 +169,40 @@ def test_trap_01_numeric_literals_are_exact(literal: str, value: object) -> None
     assert rows[0]["v"] == value
 
 
+@pytest.mark.parametrize(
+    ("expression", "data_type", "value", "expected"),
+    [
+        ("l.x * l.x", pa.int16(), 200, 40_000),
+        ("l.x + l.x + 1", pa.int8(), 127, 255),
+        ("l.x * 3 - l.x", pa.int32(), 2**31 - 1, 2 * (2**31 - 1)),
+        ("-1 - l.x", pa.int64(), -(2**63), 2**63 - 1),
+        ("l.x * 2", pa.int64(), 2**62 - 1, 2**63 - 2),
+        ("l.x + 1", pa.uint64(), 2**64 - 1, Decimal(2**64)),
+        ("abs(l.x - 1)", pa.int64(), -5, 6),
+    ],
+)
+def test_integer_arithmetic_is_exact(
+    expression: str, data_type: pa.DataType, value: int, expected: object
+) -> None:
+    tables = sides(value, data_type, 1, pa.int64())
+    _, rows = run(f"SELECT {expression} AS v FROM l JOIN r ON l.id = r.id", *tables)
+    assert rows[0]["v"] == expected
+    _, rows = run(
+        f"SELECT m.v FROM (SELECT id, {expression} AS v FROM l) m JOIN r ON m.id = r.id",
+        *tables,
+    )
+    assert rows[0]["v"] == expected
+
+
+@pytest.mark.parametrize("expression", ["l.x + 1", "l.x * 2", "-2 - l.x - l.x", "9223372036854775807 + 1"])
+def test_integer_arithmetic_that_does_not_fit_is_an_error_and_never_wraps(expression: str) -> None:
+    with pytest.raises(Exception, match=r"out of range|cannot be planned"):
+        run(
+            f"SELECT {expression} AS v FROM l JOIN r ON l.id = r.id",
+            *sides(2**63 - 1, pa.int64(), 1, pa.int64()),
+        )
+
+
 def test_trap_22_a_zoned_timestamp_is_a_day_in_utc_only_where_the_query_says_so() -> None:
     late = pa.array([23 * 3_600_000_000 + 1], pa.timestamp("us", tz="UTC"))
     left = pa.table({"id": [1], "at": late})
@@ -203,7 +237,7 @@ def test_tolerance_match_takes_three_arguments() -> None:
     [
         ("SELECT l.id, tolerance_match(l.x, r.y, 0.01) AS ok FROM l JOIN r ON l.id = r.id", [True]),
         (
-            "SELECT CASE WHEN tolerance_match(l.x, r.y, 0) THEN 1 ELSE 0 END AS ok FROM l JOIN r ON l.id = r.id",
+            "SELECT CASE WHEN tolerance_match(l.x, r.y, 0) THEN 1 ELSE 0 END AS ok FROM l, r WHERE r.id = 1",
             [0],
         ),
         ("SELECT NOT Tolerance_Match(l.x, r.y, 0.01) AS ok FROM l JOIN r ON l.id = r.id", [False]),
@@ -213,11 +247,17 @@ def test_tolerance_match_takes_three_arguments() -> None:
         ),
         ("SELECT tolerance_match(NULL, r.y, 1) AS ok FROM l JOIN r ON l.id = r.id", [None]),
         (
-            "SELECT 1 AS ok FROM l JOIN r ON l.id = r.id AND EXISTS (SELECT 1 FROM r q WHERE tolerance_match(l.x, q.y, 0.01))",
+            (
+                "SELECT 1 AS ok FROM l JOIN r ON l.id = r.id "
+                "AND EXISTS (SELECT 1 FROM r q WHERE tolerance_match(l.x, q.y, 0.01))"
+            ),
             [1],
         ),
         (
-            "SELECT tolerance_match(l.x, r.y, CASE WHEN l.id = 1 THEN 0.01 ELSE 0 END) AS ok FROM l JOIN r ON l.id = r.id",
+            (
+                "SELECT tolerance_match(l.x, r.y, CASE WHEN l.id = 1 THEN 0.01 ELSE 0 END) AS ok "
+                "FROM l JOIN r ON l.id = r.id"
+            ),
             [True],
         ),
     ],
