@@ -180,3 +180,56 @@ def live(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
                 yield Live(api, folder, url, addresses, gateway)
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+LIVE_SQL = "SELECT l.id AS left_id, r.id AS right_id FROM invoices l JOIN payments r ON l.ref = r.ref"
+
+
+@pytest.fixture(scope="session")
+def table(live: Live) -> str:
+    """URI of an invoices table of 2500 rows: refs R0..R2499, every tenth amount NULL."""
+    with psycopg.connect(live.database_url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE invoices (id bigint PRIMARY KEY, ref text, amount numeric(12,2))",
+        )
+        connection.execute(
+            "INSERT INTO invoices SELECT g, 'R' || g, CASE WHEN g % 10 <> 0 THEN g / 100.0 END"
+            " FROM generate_series(0, 2499) g"
+        )
+    return f"{live.database_url}?table=invoices"
+
+
+@pytest.fixture(scope="session")
+def payments(live: Live) -> Path:
+    """A CSV file of 2000 payments: refs R500..R2499, notes that need care."""
+    path = live.folder / "payments.csv"
+    notes = ["", '""', "=1+1", '"a,""b"""']
+    lines = [f"{i},R{i},{i / 100:.2f},{notes[i % 4]}" for i in range(500, 2500)]
+    path.write_text("id,ref,paid,note\n" + "\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def recipe(live: Live, table: str, payments: Path) -> dict[str, Any]:
+    """A saved recipe over both, whose sources are registered under their aliases."""
+    sources = {"invoices": ("postgres", table), "payments": ("file", str(payments))}
+    for alias, (source_type, uri) in sources.items():
+        live.api.post("/api/sources", {"alias": alias, "uri": uri, "source_type": source_type})
+    sides = [
+        {"alias": alias, "type": source_type, "primary_key": ["id"]}
+        for alias, (source_type, _) in sources.items()
+    ]
+    body = {"recipe_id": "live", "name": "Live", "match_sql": LIVE_SQL}
+    recipe: dict[str, Any] = body | {"sources": {"left": sides[0], "right": sides[1]}}
+    live.api.post("/api/recipes", recipe)
+    return recipe
+
+
+@pytest.fixture(scope="session")
+def run(live: Live, recipe: dict[str, Any]) -> dict[str, Any]:
+    """A completed run of the recipe."""
+    created = live.api.post("/api/runs", {"recipe_id": recipe["recipe_id"]})
+    assert created["status"] == "submitted"
+    run = live.api.ended(created["run_id"])
+    assert run["status"] == "completed", run
+    return run

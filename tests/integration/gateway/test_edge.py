@@ -13,6 +13,7 @@ from kalla_common.db import Database
 from kalla_common.errors import Code, KallaError
 from kalla_gateway.migrate import migrate
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from tests.integration.gateway.conftest import NOBODY, Gateway, OpenGateway
 
@@ -108,12 +109,14 @@ async def test_a_defect_is_a_500_without_its_text(gateway: Gateway) -> None:
     async with gateway.services.database.writing() as session:
         await session.execute(text("ALTER TABLE kalla.sources RENAME COLUMN uri TO s3cret"))
     try:
-        answer = await gateway.get("/api/sources")
+        with capture_logs() as logs:
+            answer = await gateway.get("/api/sources")
     finally:
         async with gateway.services.database.writing() as session:
             await session.execute(text("ALTER TABLE kalla.sources RENAME COLUMN s3cret TO uri"))
     _assert_error(answer, 500, "INTERNAL")
     assert "uri" not in answer.text
+    assert "UndefinedColumn" in str(logs[0]["exc_info"])
 
 
 async def test_metrics_count_requests_by_route(gateway: Gateway) -> None:

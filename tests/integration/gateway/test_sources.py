@@ -157,3 +157,10 @@ async def test_rows_are_a_502_while_the_runner_is_away(gateway: Gateway, path: s
     assert (answer.status_code, answer.json()["code"]) == (502, "RUNNER_UNAVAILABLE")
     # That the runner is away says nothing of the source.
     assert (await gateway.get("/api/sources")).json()[0]["status"] == "unknown"
+
+
+async def test_an_alias_may_hold_a_slash(gateway: Gateway) -> None:
+    await gateway.post("/api/sources", _source("2026/invoices"))
+    for path in ("preview", "load-scoped"):
+        # Found: the runner is away.
+        assert (await _rows(gateway, "2026/invoices", path)).status_code == 502

@@ -15,11 +15,12 @@ from kalla_common.db import Database
 from kalla_common.rpc.client import make_channel
 from kalla_common.rpc.server import HealthControl, add_health_and_reflection, make_server
 
+from kalla_gateway.metrics import Metrics
 from kalla_gateway.recipes.endpoints import router as recipes_router
 from kalla_gateway.rest.body_limit import BodyLimit
 from kalla_gateway.rest.context import GatewayServices
 from kalla_gateway.rest.errors import install_error_handlers
-from kalla_gateway.rest.metrics import Metrics, MetricsMiddleware
+from kalla_gateway.rest.metrics import MetricsMiddleware
 from kalla_gateway.rest.operations import router as operations_router
 from kalla_gateway.results.endpoints import router as results_router
 from kalla_gateway.runner.control import GrpcControl

@@ -83,7 +83,7 @@ class CatalogServicer(CatalogServiceServicer):
     async def ListRuns(self, request: pb.ListRunsRequest, context: Any) -> pb.ListRunsResponse:
         """Newest first."""
         async with self._database.reading() as session:
-            rows = await runs.newest_first(session)
+            rows = await runs.newest_first(session, whole=True)
         return pb.ListRunsResponse(runs=[run_message(row) for row in rows])
 
     async def GetRun(self, request: pb.GetRunRequest, context: Any) -> pb.GetRunResponse:

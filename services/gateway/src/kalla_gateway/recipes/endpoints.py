@@ -32,7 +32,7 @@ async def save_recipe(body: RecipeBody, services: Services) -> Saved:
     return Saved(message="Recipe saved")
 
 
-@router.get("/{recipe_id}", responses=documented(404, 503), response_model_exclude_none=True)
+@router.get("/{recipe_id:path}", responses=documented(404, 503), response_model_exclude_none=True)
 async def get_recipe(recipe_id: str, services: Services) -> RecipeBody:
     """Return one recipe."""
     async with services.database.reading() as session:

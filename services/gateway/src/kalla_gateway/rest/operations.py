@@ -8,9 +8,9 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from kalla_common.errors import KallaError
 
+from kalla_gateway.metrics import CONTENT_TYPE
 from kalla_gateway.rest.context import Services
 from kalla_gateway.rest.errors import error_response
-from kalla_gateway.rest.metrics import CONTENT_TYPE
 from kalla_gateway.rest.schemas import ErrorBody
 
 router = APIRouter(tags=["Operations"])

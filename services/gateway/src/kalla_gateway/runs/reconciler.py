@@ -9,13 +9,14 @@ from kalla_common.db import Database
 from kalla_common.errors import Code, KallaError
 from kalla_common.telemetry import log, run_context
 
-from kalla_gateway.rest.metrics import Metrics
+from kalla_gateway.metrics import Metrics
 from kalla_gateway.runner.ports import JobView, RunnerControl
 from kalla_gateway.runs import repository, service
 from kalla_gateway.runs.status import LIVE, RunStatus
 from kalla_gateway.runs.tables import RunRow
 
 BATCH = 100
+_NOBODY_ANSWERS = frozenset({Code.RUNNER_UNAVAILABLE, Code.DATABASE_UNAVAILABLE, Code.DEADLINE_EXCEEDED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,13 @@ class Reconciler:
             rows = await repository.silent(session, self.silence_seconds, BATCH)
         for row in rows:
             with run_context(row.run_id):
-                await self._settle(row)
+                try:
+                    await self._settle(row)
+                except KallaError as error:
+                    if error.code in _NOBODY_ANSWERS:
+                        raise
+                    # One run that cannot be settled must not keep the others waiting.
+                    log.warning("run_not_reconciled", code=error.code.value)
 
     async def _settle(self, row: RunRow) -> None:
         try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from kalla_common.db import ReadSession, WriteSession
 from sqlalchemy import func, or_, select, text, tuple_, update
+from sqlalchemy.orm import defer
 from sqlmodel import col
 
 from kalla_gateway.runs.status import LIVE, RunStatus
@@ -17,10 +18,15 @@ CHANNEL: Final = "kalla_run"
 """PostgreSQL channel that names each run that changed."""
 
 
-async def newest_first(session: ReadSession, limit: int | None, before: RunRow | None) -> Sequence[RunRow]:
-    """Runs, at most `limit`, only those older than `before`."""
+async def newest_first(
+    session: ReadSession, limit: int | None, before: RunRow | None, *, whole: bool
+) -> Sequence[RunRow]:
+    """Runs, at most `limit`, only those older than `before`; if not `whole`, without their documents."""
     moment, number = col(RunRow.created_at), col(RunRow.seq)
     query = select(RunRow).order_by(moment.desc(), number.desc()).limit(limit)
+    if not whole:
+        documents = (RunRow.recipe, RunRow.filters, RunRow.diagnostics, RunRow.progress)
+        query = query.options(*(defer(cast("Any", column), raiseload=True) for column in documents))
     if before is not None:
         query = query.where(tuple_(moment, number) < tuple_(before.created_at, before.seq))
     return (await session.scalars(query)).all()

@@ -69,15 +69,17 @@ async def require(session: ReadSession | WriteSession, run_id: str) -> RunRow:
 
 
 async def newest_first(
-    session: ReadSession, limit: int | None = None, before: str | None = None
+    session: ReadSession, limit: int | None = None, before: str | None = None, *, whole: bool = False
 ) -> Sequence[RunRow]:
     """Return runs, newest first; with `before`, those older than that run.
+
+    Without `whole` they lack recipe, filters, progress and diagnostics: a list shows none of them.
 
     Raises:
         KallaError: RUN_NOT_FOUND if `before` is no run.
     """
     last = None if before is None else await require(session, before)
-    return await repository.newest_first(session, limit, last)
+    return await repository.newest_first(session, limit, last, whole=whole)
 
 
 async def report_progress(

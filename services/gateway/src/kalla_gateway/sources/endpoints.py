@@ -23,6 +23,7 @@ from kalla_gateway.sources.schemas import (
     SourceRowsOut,
 )
 
+# An alias may hold a slash.
 router = APIRouter(prefix="/api/sources", tags=["Sources"], route_class=ExactJsonRoute)
 
 
@@ -42,7 +43,7 @@ async def register_source(body: RegisterSource, services: Services) -> Saved:
     return Saved(message="Source registered")
 
 
-@router.get("/{alias}/preview", responses=documented(400, 404, 422, 502, 503, 504))
+@router.get("/{alias:path}/preview", responses=documented(400, 404, 422, 502, 503, 504))
 async def preview_source(
     alias: str,
     services: Services,
@@ -55,7 +56,7 @@ async def preview_source(
     return SourceRowsOut.of(alias, page)
 
 
-@router.post("/{alias}/load-scoped", responses=documented(400, 404, 422, 502, 503, 504))
+@router.post("/{alias:path}/load-scoped", responses=documented(400, 404, 422, 502, 503, 504))
 async def load_scoped(alias: str, services: Services, body: LoadScoped) -> SourceRowsOut:
     """Load the rows of a source that fulfil all conditions."""
     filters = parse_conditions(body.conditions or [])
