@@ -2,7 +2,8 @@
 
 A slice is a range of heap pages (ctid) of one table or leaf partition. All ranges are read in one
 snapshot, so each row of it is in exactly one slice, however rows move meanwhile. What has no
-pages of its own (views, foreign tables, tables with children) is one slice.
+pages of its own (views, foreign tables, tables with children) is one slice. Of a foreign table only
+the definition belongs to the snapshot: its rows are those of the other server when it is asked.
 """
 
 from __future__ import annotations

@@ -221,14 +221,15 @@ def measured_type(
     """
     whole = max((_whole_digits(number) for number in (most, least) if number is not None), default=0)
     scale = scale or 0
-    element = bucket_type(NumberLayout(whole, scale))
-    if element is None:
+    if whole + scale > MAX_PRECISION:
         raise KallaError(
             Code.INVALID_DATA,
             f"Column {col.name!r} of {what} holds numbers that need {whole + scale} digits, more than the "
             f"{MAX_PRECISION} of the widest decimal; read it through a view that casts it to text.",
             column=col.name,
         )
+    # The steps leave room for a digit before the dot, which 76 digits after it need not have.
+    element = bucket_type(NumberLayout(whole, scale)) or decimal_type(MAX_PRECISION, scale)
     return pa.list_(element) if col.is_list else element
 
 
