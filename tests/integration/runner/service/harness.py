@@ -170,7 +170,7 @@ def running(runner: RunnerProcess, **settings: str) -> Generator[RunnerProcess]:
         runner.destroy()
 
 
-def wait_for(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
+def wait_for(condition: Callable[[], T], what: str, seconds: float = 60.0) -> T:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
