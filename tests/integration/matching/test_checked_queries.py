@@ -1,0 +1,55 @@
+"""Queries as people write them, checked and run: what only shows on the data is explained too."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from kalla_common.errors import Code, KallaError
+from kalla_runner.matching.check import plan_match
+
+from tests.integration.matching.support import Staged, run, stage
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> tuple[Staged, Staged]:
+    rows = {
+        "id": ["1", "2", "3"],
+        "amount": [Decimal("100.00"), Decimal("5.00"), Decimal("7.00")],
+        "slack": [Decimal("0.01"), Decimal("0.01"), Decimal("-0.01")],
+    }
+    others = {"id": ["1", "2", "3"], "amount": [Decimal("100.01"), Decimal("5.02"), Decimal("7.00")]}
+    return (
+        stage(tmp_path, "invoices", pa.table(rows), ("id",)),
+        stage(tmp_path, "payments", pa.table(others), ("id",)),
+    )
+
+
+def test_trap_01_a_difference_of_exactly_the_threshold_matches(
+    sides: tuple[Staged, Staged], tmp_path: Path
+) -> None:
+    sql = (
+        "SELECT l.amount FROM left_src l JOIN right_src r "
+        "ON l.id = r.id AND tolerance_match(l.amount, r.amount, 0.01)"
+    )
+    plan = plan_match(sql, sides[0].info, sides[1].info, [])
+    result = run(plan, sides, tmp_path / "out")
+    assert result.outcome.match_path == "one_pass"
+    assert result.outcome.matched_count == 2
+    assert [row[0] for row in result.rows[1]] == ["2"]
+
+
+def test_a_threshold_that_turns_out_negative_fails_the_run(
+    sides: tuple[Staged, Staged], tmp_path: Path
+) -> None:
+    sql = (
+        "SELECT l.id AS a, r.id AS b FROM invoices l JOIN payments r "
+        "ON l.id = r.id AND tolerance_match(l.amount, r.amount, l.slack)"
+    )
+    plan = plan_match(sql, sides[0].info, sides[1].info, [])
+    with pytest.raises(KallaError) as caught:
+        run(plan, sides, tmp_path / "out")
+    assert caught.value.code is Code.INVALID_DATA
+    assert "threshold" in caught.value.message
