@@ -27,6 +27,7 @@ from sqlglot import exp
 from kalla_runner.connectors.type_names import type_name
 from kalla_runner.matching.band import rewrite_bands
 from kalla_runner.matching.plan import ROW_COLUMN, MatchPlan, TableInfo
+from kalla_runner.matching.remainder import keep_remainders
 from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql_cost import check_cost
 from kalla_runner.matching.sql_dialect import quoted, render
@@ -127,6 +128,7 @@ class _Checked:
         self.problems = found.problems
         check_types(found, typer)
         rewrite_tolerance(found, typer)
+        keep_remainders(query)
         if any(problem.code is Code.TYPE_MISMATCH for problem in found.problems):
             # The engine's own words about the same place say less.
             found.problems[:] = [p for p in found.problems if not p.message.startswith(CANNOT_PLAN)]
