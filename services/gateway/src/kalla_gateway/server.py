@@ -93,7 +93,9 @@ def create_app(services: GatewayServices) -> FastAPI:
         # Imported late: nobody pays for it who does not trace.
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: PLC0415
 
-        FastAPIInstrumentor.instrument_app(app, excluded_urls="health,ready,metrics")
+        FastAPIInstrumentor.instrument_app(
+            app, excluded_urls="health,ready,metrics", exclude_spans=["send", "receive"]
+        )
     return app
 
 
