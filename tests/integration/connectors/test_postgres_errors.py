@@ -129,13 +129,16 @@ def test_a_failure_in_mid_stream_is_an_error_not_a_short_table(database: Databas
 
 def test_a_statement_timeout_says_so(database: Database) -> None:
     database.run("CREATE VIEW x AS SELECT g FROM generate_series(1, 2) g WHERE pg_sleep(5) IS NOT NULL")
-    with database.source("x", options="-c statement_timeout=300") as source:
-        with pytest.raises(KallaError, match="statement_timeout") as caught:
-            source.count()
-        assert caught.value.code is Code.DEADLINE_EXCEEDED
-        with pytest.raises(KallaError, match="statement_timeout") as caught:
-            read(source)
-        assert caught.value.code is Code.DEADLINE_EXCEEDED
+    limit = "-c statement_timeout=300"
+    said = pytest.raises(KallaError, match="statement_timeout")
+    # On a busy machine the limit may be met before the slow query: it is the same error.
+    with said as caught, database.source("x", options=limit) as source:
+        source.count()
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
+    again = pytest.raises(KallaError, match="statement_timeout")
+    with again as caught, database.source("x", options=limit) as source:
+        read(source)
+    assert caught.value.code is Code.DEADLINE_EXCEEDED
 
 
 def test_a_connection_that_is_killed_is_an_error(database: Database, tmp_path: Path) -> None:
@@ -144,7 +147,7 @@ def test_a_connection_that_is_killed_is_an_error(database: Database, tmp_path: P
     )
 
     def kill() -> None:
-        for _ in range(200):
+        for _ in range(2000):
             if database.count("pg_stat_activity", "query LIKE 'COPY%' AND pg_terminate_backend(pid)"):
                 return
             threading.Event().wait(0.02)

@@ -189,7 +189,7 @@ def test_no_connection_is_left_behind(database: Database, tmp_path: Path) -> Non
         next(rows)
         source.rows(limit=1)
     mine = "pid <> pg_backend_pid() AND datname = current_database()"
-    for _ in range(100):
+    for _ in range(1000):
         if database.count("pg_stat_activity", mine) == 0:
             return
         threading.Event().wait(0.02)
