@@ -7,10 +7,12 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+import trustme
 from kalla_common.domain import SourceSpec
 from kalla_common.errors import Code, KallaError
 from kalla_common.rpc.flight import flight_errors, wrap_stream
@@ -29,8 +31,10 @@ BATCH = pa.RecordBatch.from_pydict({"id": list(range(100_000))}, schema=SCHEMA)
 class Server(flight.FlightServerBase):  # pyright: ignore[reportUntypedBaseClass] - Arrow ships no types
     """Streams what `batches` yields; remembers whether the stream was ended."""
 
-    def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]], schema: pa.Schema = SCHEMA) -> None:
-        super().__init__("grpc://127.0.0.1:0")
+    def __init__(
+        self, batches: Callable[[], Iterator[pa.RecordBatch]], schema: pa.Schema = SCHEMA, **tls: Any
+    ) -> None:
+        super().__init__(f"{'grpc+tls' if tls else 'grpc'}://127.0.0.1:0", **tls)
         self._batches = batches
         self._schema = schema
         self.ended = threading.Event()
@@ -70,9 +74,9 @@ async def connect() -> AsyncIterator[Callable[..., FlightRows]]:
     """Serves batches and returns rows connected to them."""
     opened: list[tuple[Server, FlightRows]] = []
 
-    def connected(server: Server, seconds: float = 20.0) -> FlightRows:
+    def connected(server: Server, seconds: float = 20.0, tls: TlsSettings | None = None) -> FlightRows:
         address = f"127.0.0.1:{server.port}"
-        rows = FlightRows(address, TlsSettings(), page_seconds=seconds, stream_seconds=seconds)
+        rows = FlightRows(address, tls or TlsSettings(), page_seconds=seconds, stream_seconds=seconds)
         opened.append((server, rows))
         return rows
 
@@ -145,3 +149,31 @@ async def test_a_server_that_is_away_is_runner_unavailable() -> None:
     finally:
         rows.close()
     assert caught.value.code is Code.RUNNER_UNAVAILABLE
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> TlsSettings:
+    """A certificate for this machine, and the authority that issued it."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    cert, key, ca = (tmp_path / name for name in ("cert.pem", "key.pem", "ca.pem"))
+    issued.cert_chain_pems[0].write_to_path(cert)
+    issued.private_key_pem.write_to_path(key)
+    authority.cert_pem.write_to_path(ca)
+    return TlsSettings(cert_file=cert, key_file=key, ca_file=ca, require_client_cert=True)
+
+
+async def test_rows_come_over_mutual_tls_and_not_without_a_certificate(
+    connect: Callable[..., FlightRows], tls: TlsSettings
+) -> None:
+    server = Server(
+        _two_rows,
+        tls_certificates=[(tls.read(tls.cert_file), tls.read(tls.key_file))],
+        verify_client=True,
+        root_certificates=tls.read(tls.ca_file),
+    )
+    assert len((await connect(server, tls=tls).page(ROWS)).rows) == 2
+    for other in (TlsSettings(ca_file=tls.ca_file), TlsSettings()):
+        with pytest.raises(KallaError) as caught:
+            await connect(server, seconds=5.0, tls=other).page(ROWS)
+        assert caught.value.code in (Code.RUNNER_UNAVAILABLE, Code.DEADLINE_EXCEEDED)
