@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -99,6 +100,17 @@ def test_a_float_counts_as_its_shortest_decimal_form(
 ) -> None:
     asked = Decimal(repr(values[0])) if near else literal
     assert kept(pa.array(values, pa.float64()), op, asked) == by_hand(values, op, asked)
+
+
+@pytest.mark.parametrize("data_type", [pa.float32(), pa.float64()])
+def test_the_largest_and_the_smallest_float_are_found(data_type: pa.DataType) -> None:
+    info = np.finfo(np.float32 if data_type == pa.float32() else np.float64)
+    for value in (info.max, info.min, info.smallest_subnormal, -info.smallest_subnormal):
+        literal = Decimal(np.format_float_scientific(value, unique=True))
+        assert kept(pa.array([value, 1.0], data_type), FilterOp.EQ, literal) == [float(value)]
+        greater = [float(value)] if literal < 0 else []
+        above_one = [1.0] if literal < 1 else []
+        assert kept(pa.array([value, 1.0], data_type), FilterOp.GT, literal * 2) == greater + above_one
 
 
 def test_a_float_column_of_32_bits_finds_the_literal_that_was_stored() -> None:

@@ -196,3 +196,20 @@ def test_nulls_that_hide_bytes_change_nothing() -> None:
     )
     assert bytes_under_null.to_pylist() == ["1", None, "2"]
     assert shape_of(bytes_under_null) == Shape(Kind.INTEGER, 1)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 6, 12, 14])
+@pytest.mark.parametrize("digits", [15, 16, 18])
+def test_trap_01_no_digit_is_lost_up_to_the_widest_amounts(digits: int, scale: int) -> None:
+    units = [
+        *range(10**digits - 3_000, 10**digits),
+        *range(-(10**digits) + 1, -(10**digits) + 3_000),
+        0,
+        1,
+        -1,
+    ]
+    numbers = [Decimal(unit).scaleb(-scale) for unit in units]
+    texts = pa.array([f"{number:f}" for number in numbers])
+    converted, shape = convert(texts, pa.decimal128(18, scale))
+    assert converted.to_pylist() == numbers
+    assert shape == Shape(Kind.DECIMAL, digits - scale, scale)

@@ -149,10 +149,12 @@ def _floating(literal: FilterScalar, data_type: pa.DataType) -> Placed:
     if math.isinf(nearest):
         top = np.finfo(kind).max
         return Placed("above", pa.scalar(top if number > 0 else kind("-inf"), data_type))
-    while _shortest(nearest) > number:
-        nearest = np.nextafter(nearest, kind("-inf"))
-    while _shortest(following := np.nextafter(nearest, kind("inf"))) <= number:
-        nearest = following
+    # Stepping behind the largest float ends at infinity, and below the smallest at 0: both are meant.
+    with np.errstate(over="ignore", under="ignore"):
+        while _shortest(nearest) > number:
+            nearest = np.nextafter(nearest, kind("-inf"))
+        while _shortest(following := np.nextafter(nearest, kind("inf"))) <= number:
+            nearest = following
     return Placed("on" if _shortest(nearest) == number else "above", pa.scalar(nearest, data_type))
 
 
