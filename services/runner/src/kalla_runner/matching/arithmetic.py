@@ -1,4 +1,4 @@
-"""Integer arithmetic that gives the exact result or an error, where the engine's own wraps around.
+"""Arithmetic that gives the exact result or an error, where the engine's own wraps around or forgets.
 
 Left alone, `200 * 200` over 16-bit columns is -25536, and the largest 64-bit integer plus one is the
 smallest.
@@ -18,18 +18,25 @@ from kalla_runner.matching.sql_types import Typer
 PLAIN: Final = "plain"
 """Meta of a rewritten operation: what was written, with its names still resolved."""
 
-_OPERATIONS: Final = (exp.Add, exp.Sub, exp.Mul)
+_OPERATIONS: Final = (exp.Add, exp.Sub, exp.Mul, exp.Mod)
 
 
-def make_integers_exact(scope: Scope, found: Resolution, typer: Typer) -> None:
-    """Widen the sums, differences and products of integers in one SELECT, in place."""
+def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None:
+    """Widen the sums, differences and products of integers in one SELECT, and keep remainders, in place."""
     nodes = [node for node in own_parts(scope) if isinstance(node, _OPERATIONS)]
     operands = [operand for node in nodes for operand in (node.left, node.right)]
     # What has no type for the engine is reported by those who need it.
     types = iter(typer.types(operands, found, quiet=True))
     typed = [(node, next(types), next(types)) for node in nodes]
     for node, left, right in reversed(typed):
-        if left is not None and right is not None and all(pa.types.is_integer(t) for t in (left, right)):
+        if left is None or right is None:
+            continue
+        integers = pa.types.is_integer(left) and pa.types.is_integer(right)
+        if isinstance(node, exp.Mod):
+            if not integers:
+                # The engine takes the remainder of 1 for 0, also of 2.5, where the column has no NULLs.
+                wrap(node.left, "nullif({}, NULL)")
+        elif integers:
             _widen(node, left, right, found)
 
 

@@ -202,7 +202,8 @@ def _exact_buckets(
 
     def bucket(sql: str) -> str:
         cast = f"CAST({sql} AS {exact})"
-        return f"CAST({cast} - {cast} % {number(width)} AS {exact})"
+        # Through nullif, or the engine takes the remainder of a width of 1 for 0.
+        return f"CAST({cast} - nullif({cast}, NULL) % {number(width)} AS {exact})"
 
     here = f"CAST({point} AS {exact})"
     return bucket(value), bucket(f"{here} - {number(band.down)}"), bucket(f"{here} + {number(band.up)}")

@@ -86,14 +86,14 @@ def looks_at_other_rows(query: exp.Select, found: Resolution) -> bool:
 
 def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:
     """The terms of a condition that must all hold."""
-    if condition is None:
-        return
-    inner = bare(condition)
+    inner = condition
+    while isinstance(inner, exp.Paren) and "tolerance" not in inner.meta:
+        inner = inner.this
     if isinstance(inner, exp.And):
         yield from conjuncts(inner.left)
         yield from conjuncts(inner.right)
-    else:
-        yield condition
+    elif inner is not None:
+        yield inner
 
 
 def conditions(query: exp.Select) -> Iterator[exp.Expr]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.arithmetic import make_integers_exact
+from kalla_runner.matching.arithmetic import make_arithmetic_exact
 from kalla_runner.matching.sql_dialect import bare, plain_number
 from kalla_runner.matching.sql_functions import AGGREGATES, KEY_KEEPING
 from kalla_runner.matching.sql_names import bind_column, find_relation
@@ -165,7 +165,7 @@ class _Resolver:
                 if key != "where":
                     self._replace_output_names(part, scope, inputs_first=key != "order")
                 self._bind(part, scope, ctes)
-        make_integers_exact(scope, self.found, self.typer)
+        make_arithmetic_exact(scope, self.found, self.typer)
         scope.outputs = self._outputs(scope)
         self.found.scopes.append(scope)
         return scope.outputs

@@ -29,6 +29,8 @@ INEXACT_FLOAT: Final = "tolerance_match cannot take this float exactly"
 _FLOAT_SCALE: Final = 38
 _EXACT: Final = Context(prec=400)
 _SAFE_INT: Final = 2**62
+_ROOM_128: Final = 7 * 10**37
+"""What may be added to a number of 38 digits without leaving 128 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +177,8 @@ def _integers(a: Operand, b: Operand, threshold: int) -> str | None:
     near = f"{x} - {y} BETWEEN -{threshold} AND {threshold}"
     if all(t.bit_width <= 32 for t in types):  # noqa: PLR2004
         return near
-    # Integers of unlike sign may be further apart than 64 bits count, so each is held against the
-    # threshold first; those of like sign never are.
-    small = f"{x} BETWEEN -{threshold} AND {threshold} AND {y} BETWEEN -{threshold} AND {threshold}"
-    # Without ELSE: where an argument is NULL neither is true, and the whole is NULL.
-    alike = f"({x} >= 0) = ({y} >= 0)"
-    return f"CASE WHEN {alike} THEN {near} WHEN NOT ({alike}) THEN {small} AND {near} END"
+    # Where a difference is more than 64 bits hold, it wraps around and its sign is the wrong one.
+    return f"({near} AND ({x} >= {y}) = ({x} - {y} >= 0))"
 
 
 def _as_type(operand: Operand, name: str, data_type: pa.DataType) -> str:
@@ -218,6 +216,8 @@ def _difference(a: Operand, b: Operand, t: Operand, precision: int, scale: int) 
 def _guarded(a: Operand, b: Operand, t: Operand, scale: int) -> str:
     x, y = _decimal(a, MAX_128, scale), _decimal(b, MAX_128, scale)
     low, high = _negated(t, MAX_128, scale), _decimal(t, MAX_128, scale)
+    if t.literal is not None and t.literal.scaleb(scale, _EXACT) < _ROOM_128:
+        return f"{x} BETWEEN {y} - {high} AND {y} + {high}"
     zero = f"CAST('0' AS DECIMAL({MAX_128},{scale}))"
     # Numbers of unlike sign may be further apart than 38 digits: |a| + |b| <= t without the sum.
     return (

@@ -194,6 +194,17 @@ def test_integer_arithmetic_is_exact(
     assert rows[0]["v"] == expected
 
 
+def test_a_remainder_of_one_is_the_part_after_the_point() -> None:
+    money = pa.schema([pa.field("id", pa.int64()), pa.field("x", pa.decimal128(5, 2), nullable=False)])
+    left = pa.table({"id": [1], "x": [Decimal("2.50")]}, schema=money)
+    right = pa.table({"id": [1]})
+    _, rows = run(
+        "SELECT l.x % 1 AS a, l.x % 1.0 AS b, l.id % 1 AS c FROM l JOIN r ON l.id = r.id", left, right
+    )
+    assert rows[0]["a"] == rows[0]["b"] == Decimal("0.50")
+    assert rows[0]["c"] == 0
+
+
 @pytest.mark.parametrize("expression", ["l.x + 1", "l.x * 2", "-2 - l.x - l.x", "9223372036854775807 + 1"])
 def test_integer_arithmetic_that_does_not_fit_is_an_error_and_never_wraps(expression: str) -> None:
     with pytest.raises(Exception, match=r"out of range|cannot be planned"):
