@@ -73,27 +73,20 @@ class Child:
         started it. `threads` bounds the thread pools of the libraries in it.
         """
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *COMMAND,
-                str(theirs.fileno()),
-                str(os.getpid()),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-                env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKIO_WORKER_THREADS": str(threads)},
-            )
-        reader, writer = await asyncio.open_connection(sock=ours)
-        child = cls(process, reader, writer)
         try:
-            reply = await child._receive()
+            with theirs:
+                process = await _spawn(theirs.fileno(), threads)
         except BaseException:
-            await child.kill()
+            ours.close()
             raise
-        if not isinstance(reply, Ready):
-            await child.kill()
-            msg = f"a match child began with {type(reply).__name__}"
-            raise TypeError(msg)
+        try:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            child = cls(process, reader, writer)
+            await child._expect_ready()
+        except BaseException:
+            ours.close()
+            await _end(process)
+            raise
         return child
 
     @property
@@ -141,10 +134,14 @@ class Child:
 
     async def kill(self) -> None:
         """SIGKILL for the child and all it started; returns when it is gone."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        await self._process.wait()
+        await _end(self._process)
         self._writer.close()
+
+    async def _expect_ready(self) -> None:
+        reply = await self._receive()
+        if not isinstance(reply, Ready):
+            msg = f"a match child began with {type(reply).__name__}"
+            raise TypeError(msg)
 
     async def _answer(self, progress: Callable[[JobProgress], None]) -> Any:
         while True:
@@ -176,6 +173,32 @@ class Child:
                     os.killpg(self.pid, signal.SIGKILL)
                 return True
         return False
+
+
+async def _spawn(channel: int, threads: int) -> asyncio.subprocess.Process:
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *COMMAND,
+            str(channel),
+            str(os.getpid()),
+            pass_fds=(channel,),
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKIO_WORKER_THREADS": str(threads)},
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The process may be there already, and nobody else would know of it.
+        await _end(await starting)
+        raise
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _too_large(limit: int) -> str:

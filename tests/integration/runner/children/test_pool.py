@@ -1,0 +1,122 @@
+"""Warm child processes: tasks, errors, cancelling, replacement."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kalla_common.domain import JobProgress, JobSpec, SourceSpec
+from kalla_common.errors import Code, KallaError
+from kalla_runner.children.pool import ChildPool, PoolLimits
+from kalla_runner.children.protocol import StageTask
+from kalla_runner.children.stage import load_staged
+
+LIMITS = PoolLimits(size=1, threads=1, memory_bytes=1 << 33, idle_bytes=1 << 33, tasks=100)
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[ChildPool]:
+    pool = ChildPool(LIMITS)
+    pool.start()
+    try:
+        await pool.warm()
+        yield pool
+    finally:
+        await pool.close()
+
+
+def stage_task(folder: Path, rows: str = "id,ref\n1,a\n2,b\n") -> StageTask:
+    path = folder / "rows.csv"
+    path.write_text(rows)
+    spec = JobSpec("run", "SELECT 1", (SourceSpec("l", str(path)), SourceSpec("r", str(path))), "/out", {})
+    return StageTask(spec, folder / "staged", (folder,), 1)
+
+
+def ignore(_progress: JobProgress) -> None:
+    """Not looked at."""
+
+
+async def test_a_task_is_done_in_a_child_and_tells_how_far_it_is(pool: ChildPool, tmp_path: Path) -> None:
+    seen: list[JobProgress] = []
+    rows = await pool.run(stage_task(tmp_path), seen.append, asyncio.Event())
+    assert rows == {"l": 2, "r": 2}
+    assert [table.alias for table in load_staged(tmp_path / "staged").tables] == ["l", "r"]
+    assert {(step.stage, step.source) for step in seen} == {("staging", "l"), ("staging", "r")}
+    assert all(0.0 <= step.progress <= 1.0 for step in seen)
+
+
+async def test_an_error_crosses_the_border_with_its_code_and_the_child_stays(
+    pool: ChildPool, tmp_path: Path
+) -> None:
+    before = pool.pids
+    task = stage_task(tmp_path, rows="id,ref\n1,a\n2,b,c\n")
+    with pytest.raises(KallaError) as failed:
+        await pool.run(task, ignore, asyncio.Event())
+    assert failed.value.code is Code.INVALID_DATA
+    assert "3" in failed.value.message, "the line number"
+    assert pool.pids == before
+
+
+async def test_a_cancelled_task_costs_the_child_its_life_and_another_takes_its_place(
+    pool: ChildPool, tmp_path: Path
+) -> None:
+    (before,) = pool.pids
+    os.kill(before, signal.SIGSTOP)  # a child that answers nothing, as in the middle of a join
+    cancelled = asyncio.Event()
+    running = asyncio.create_task(pool.run(stage_task(tmp_path), ignore, cancelled))
+    await asyncio.sleep(0.1)
+    cancelled.set()
+    with pytest.raises(KallaError) as ended:
+        async with asyncio.timeout(1):
+            await running
+    assert ended.value.code is Code.CANCELLED
+    with pytest.raises(ProcessLookupError):
+        os.kill(before, 0)
+    assert await pool.run(stage_task(tmp_path), ignore, asyncio.Event()) == {"l": 2, "r": 2}
+    assert pool.pids != (before,)
+
+
+async def test_a_child_that_was_killed_fails_its_task_with_the_likely_reason(
+    pool: ChildPool, tmp_path: Path
+) -> None:
+    (pid,) = pool.pids
+    os.kill(pid, signal.SIGSTOP)
+    running = asyncio.create_task(pool.run(stage_task(tmp_path), ignore, asyncio.Event()))
+    await asyncio.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(KallaError) as failed:
+        await running
+    assert failed.value.code is Code.MEMORY_LIMIT
+
+
+async def test_a_closed_pool_hands_tasks_back_instead_of_failing_them(tmp_path: Path) -> None:
+    pool = ChildPool(LIMITS)
+    pool.start()
+    await pool.warm()
+    os.kill(pool.pids[0], signal.SIGSTOP)
+    running = asyncio.create_task(pool.run(stage_task(tmp_path), ignore, asyncio.Event()))
+    await asyncio.sleep(0.1)
+    await pool.close()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    with pytest.raises(asyncio.CancelledError):
+        await pool.run(stage_task(tmp_path), ignore, asyncio.Event())
+
+
+async def test_a_child_is_replaced_after_its_number_of_tasks(tmp_path: Path) -> None:
+    pool = ChildPool(replace(LIMITS, tasks=1))
+    pool.start()
+    try:
+        await pool.warm()
+        (before,) = pool.pids
+        await pool.run(stage_task(tmp_path), ignore, asyncio.Event())
+        await pool.warm()
+        assert before not in pool.pids
+        assert len(pool.pids) == 1
+    finally:
+        await pool.close()
