@@ -47,7 +47,8 @@ async def plan_run(
     recipe = await _recipe(session, request)
     sides = (recipe.left, recipe.right, *recipe.lookups)
     overrides = _overrides_by_alias(request.overrides, recipe)
-    registered = await source_repository.find_all(session, [side.alias for side in sides])
+    wanted = [side.alias for side in sides if side.uri is None or side.alias in overrides]
+    registered = await source_repository.find_all(session, wanted) if wanted else {}
     sources = tuple(_resolved(side, overrides.get(side.alias), registered.get(side.alias)) for side in sides)
     uris = {source.alias: source.uri for source in sources}
     complete = replace(

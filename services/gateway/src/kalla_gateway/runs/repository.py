@@ -38,10 +38,9 @@ async def find(session: ReadSession | WriteSession, run_id: str) -> RunRow | Non
 
 
 async def add(session: WriteSession, row: RunRow) -> None:
-    """Add a run."""
+    """Add a run. Nobody can wait for its news yet: its id is new."""
     session.add(row)
     await session.flush()
-    await _notify(session, row.run_id)
 
 
 async def store_progress(
