@@ -141,3 +141,13 @@ def test_new_whole_lines_of_a_log_are_shown_once(tmp_path: Path) -> None:
     follower.show_new()
     follower.show_new()
     assert out.getvalue() == "   runner | new\n   runner | half whole\n"
+
+
+def test_a_log_that_was_begun_anew_is_followed_from_its_start(tmp_path: Path) -> None:
+    log = tmp_path / "runner.log"
+    log.write_text("a long line of the last time\n")
+    out = StringIO()
+    follower = LogFollower((log,), out)
+    log.write_text("new\n")
+    follower.show_new()
+    assert out.getvalue() == "   runner | new\n"

@@ -134,6 +134,12 @@ def locked_home(text: str | Path) -> Generator[Home]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise KallaError(Code.ALREADY_EXISTS, _in_use_message(home)) from error
+        except OSError as error:
+            raise KallaError(
+                Code.OUTPUT_NOT_WRITABLE,
+                f"Kalla's home {home.path} cannot be locked ({error.strerror}); choose one on a local disk "
+                "with --home.",
+            ) from error
         _end_leftover_services(home)
         try:
             yield home

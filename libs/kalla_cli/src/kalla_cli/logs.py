@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import SEEK_END
 from pathlib import Path
 from typing import TextIO
 
@@ -20,10 +21,12 @@ class LogFollower:
 
     def show_new(self) -> None:
         """Print all whole lines that came since the last time."""
-        for file, place in self._places.items():
+        for file, seen in self._places.items():
             if not file.exists():
                 continue
             with file.open("rb") as log:
+                # A shorter file was set aside when it grew large, and begun anew.
+                place = seen if log.seek(0, SEEK_END) >= seen else 0
                 log.seek(place)
                 text = log.read()
             whole = text[: text.rfind(b"\n") + 1]

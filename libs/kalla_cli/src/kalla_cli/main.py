@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 from kalla_common.errors import KallaError
@@ -139,5 +139,13 @@ def _sentences(interrupted: int = 0) -> Generator[StopRequest]:
                 sys.exit(interrupted + stop_request.received if interrupted else 0)
             for line in getattr(error, "last_words", "").splitlines():
                 _errors.print(f"  {line}", markup=False, style="dim", soft_wrap=True)
-            _errors.print(f"kalla: {error.message}", markup=False, style="bold red", soft_wrap=True)
-            sys.exit(1)
+            _fail(error.message)
+        except OSError as error:
+            # A full disk, a folder without permission: the system's words say it.
+            place = "" if error.filename is None else f"{error.filename}: "
+            _fail(f"{place}{error.strerror or error}.")
+
+
+def _fail(sentence: str) -> NoReturn:
+    _errors.print(f"kalla: {sentence}", markup=False, style="bold red", soft_wrap=True)
+    sys.exit(1)
