@@ -31,9 +31,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of a program: `seconds` is what the program says of its work, None if it failed."""
+    """One run of a program: what it says of its work, None if it failed, and its memory.
+
+    `cpu_seconds` of all its threads and processes suffer less than `seconds` from what else runs.
+    """
 
     seconds: float | None
+    cpu_seconds: float | None
     memory: Memory
     error: str = ""
 
@@ -74,7 +78,7 @@ class MemoryMeter:
 
 
 def run_module(module: str, arguments: Sequence[str]) -> Measured:
-    """Run `python -m module arguments`, which prints {"seconds": ...} as its last line."""
+    """Run `python -m module arguments`, which prints {"seconds": ..., "cpu_seconds": ...} last."""
     command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         meter = MemoryMeter(process.pid)
@@ -82,8 +86,9 @@ def run_module(module: str, arguments: Sequence[str]) -> Measured:
         memory = meter.stop()
     if process.returncode != 0:
         lines = err.strip().splitlines() or [f"exit {process.returncode}"]
-        return Measured(None, memory, lines[-1])
-    return Measured(float(json.loads(out.splitlines()[-1])["seconds"]), memory)
+        return Measured(None, None, memory, lines[-1])
+    said: dict[str, float] = json.loads(out.splitlines()[-1])
+    return Measured(said["seconds"], said["cpu_seconds"], memory)
 
 
 def settle() -> None:

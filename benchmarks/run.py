@@ -11,7 +11,7 @@ import argparse
 import shutil
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +94,7 @@ def _command(name: str, data: Dataset, out: Path) -> tuple[str, list[str]]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def _folder() -> Generator[Path]:
     DATA.mkdir(exist_ok=True)
     path = Path(tempfile.mkdtemp(prefix="out-", dir=DATA))
     try:
@@ -108,13 +108,15 @@ def table(lines: Sequence[Line]) -> str:
     times = {line.name: line.seconds for line in lines}
     best = [s for name in ("duckdb-full-join", "duckdb-three-queries") if (s := times.get(name)) is not None]
     floor = times.get("floor")
-    rows = ["| program | seconds | spread | vs DuckDB's best | vs floor | peak RSS | private | answer |"]
-    rows.append("|---|---:|---:|---:|---:|---:|---:|---|")
+    rows = [
+        "| program | seconds | spread | vs DuckDB's best | vs floor | CPU seconds | peak RSS | private | answer |"
+    ]
+    rows.append("|---|---:|---:|---:|---:|---:|---:|---:|---|")
     for line in lines:
         seconds = line.seconds
         spread = "" if seconds is None else _spread(line)
         figures = [f"{seconds:.2f}" if seconds is not None else "-", spread]
-        figures += [_ratio(seconds, min(best, default=None)), _ratio(seconds, floor)]
+        figures += [_ratio(seconds, min(best, default=None)), _ratio(seconds, floor), _cpu(line)]
         figures += [
             f"{max(getattr(r.memory, kind) for r in line.runs) / 2**20:,.0f} MB"
             for kind in ("resident", "private")
@@ -126,6 +128,11 @@ def table(lines: Sequence[Line]) -> str:
 def _spread(line: Line) -> str:
     times = [run.seconds for run in line.runs if run.seconds is not None]
     return f"{min(times):.2f}-{max(times):.2f}"
+
+
+def _cpu(line: Line) -> str:
+    used = [run.cpu_seconds for run in line.runs if run.cpu_seconds is not None]
+    return f"{statistics.median(used):.1f}" if used else "-"
 
 
 def _ratio(seconds: float | None, base: float | None) -> str:

@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 from benchmarks.generate import LEFT_COLUMNS, RIGHT_COLUMNS, Truth
 
 THREADS: Final = 2
-COMPRESSION: Final = "zstd"
-COMPRESSION_LEVEL: Final = 1
+COMPRESSION: Final = "snappy"
 OUTPUTS: Final = ("matched", "unmatched_left", "unmatched_right")
 TOLERANCE: Final = "0.02"
 MATCH_SQL: Final = (

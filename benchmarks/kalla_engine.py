@@ -1,0 +1,41 @@
+"""Kalla's engine in one process: sources staged, matched, proven and written, as the runner's child does it."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from kalla_common.domain import SourceSpec
+from kalla_runner.connectors import csv, parquet
+from kalla_runner.connectors.base import OpenSource, ReadSession
+from kalla_runner.connectors.registry import open_source
+from kalla_runner.matching.check import plan_match
+from kalla_runner.matching.engine import run_match
+from kalla_runner.matching.limits import Limits
+from kalla_runner.matching.plan import TableInfo
+from kalla_runner.staging import StagedTable
+
+from benchmarks.work import MATCH_SQL, THREADS
+
+WARM = (csv, parquet)
+"""Connectors load at first use; a run in a warm child does not wait for that."""
+
+
+def run(left: Path, right: Path, out: Path) -> None:
+    """Reconcile two files into `out`, side by side as a run does."""
+    specs = [SourceSpec("invoices", str(left.resolve())), SourceSpec("payments", str(right.resolve()))]
+    with ReadSession((left.resolve().parent,), THREADS) as session:
+        sources = [open_source(spec, session) for spec in specs]
+        with ThreadPoolExecutor(THREADS) as pool:
+            staged = list(pool.map(lambda source: _stage(source, out / "staged"), sources))
+    invoices = TableInfo("invoices", staged[0].schema, ("invoice_id",), staged[0].row_count)
+    payments = TableInfo("payments", staged[1].schema, ("payment_id",), staged[1].row_count)
+    plan = plan_match(MATCH_SQL, invoices, payments)
+    assert plan.path == "one_pass"
+    run_match(plan, staged, out, Limits(threads=THREADS), lambda _fraction, _matched: None)
+    shutil.rmtree(out / "staged", ignore_errors=True)
+
+
+def _stage(source: OpenSource, folder: Path) -> StagedTable:
+    return source.stage(folder / source.spec.alias, lambda _fraction: None)

@@ -1,0 +1,164 @@
+"""A query in parts -> its text for Kalla, and for DuckDB with the keys appended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tests.differential.model import Case, Expr, Item, Side, Table
+from tests.differential.predicates import quoted
+
+Dialect = Literal["kalla", "duck"]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """The query as DuckDB runs it: `visible` columns as the user selected them, then all keys.
+
+    `left_keys` and `right_keys` are positions among all columns.
+    """
+
+    sql: str
+    visible: int
+    left_keys: tuple[int, ...]
+    right_keys: tuple[int, ...]
+
+
+def match_sql(case: Case) -> str:
+    """Write the match query as a user of Kalla would."""
+    query = case.query
+    if query.whole_cte:
+        body = _body(case, "kalla", _list(query.select, "kalla"), query.on)
+        prefix = _sources_cte(case, "kalla")
+        head = f"WITH {prefix}, m AS ({body})" if prefix else f"WITH m AS ({body})"
+        return f"{head} SELECT * FROM m"
+    prefix = _sources_cte(case, "kalla")
+    columns = query.star or _list(query.select, "kalla")
+    return (f"WITH {prefix} " if prefix else "") + _finished(case, "kalla", columns)
+
+
+def meaning(case: Case) -> Meaning:
+    """Write the query for the oracle."""
+    query = case.query
+    items = list(_star_items(case) if query.star else query.select)
+    visible = len(items)
+    keys: dict[Side, list[int]] = {"l": [], "r": [], "x": []}
+    if query.finish == "none":
+        sides: tuple[tuple[Side, Table], ...] = (("l", case.left), ("r", case.right))
+        for side, table in sides:
+            for name in table.primary_key:
+                keys[side].append(len(items))
+                items.append(_plain(side, name))
+    else:
+        for position, item in enumerate(items):
+            if item.key:
+                keys[item.expr.columns[0][0]].append(position)
+    named = [replace(item, alias=f"c{i}") for i, item in enumerate(items)]
+    prefix = _sources_cte(case, "duck")
+    text = (f"WITH {prefix} " if prefix else "") + _finished(case, "duck", _list(named, "duck"))
+    return Meaning(text, visible, tuple(keys["l"]), tuple(keys["r"]))
+
+
+def expected_names(case: Case) -> list[str]:
+    """Return the names of the selected columns: two of one name come out as left_... and right_..."""
+    items = list(_star_items(case) if case.query.star else case.query.select)
+    names = [item.name for item in items]
+    return [
+        _told_apart(item) if not item.alias and names.count(item.name) > 1 else item.name for item in items
+    ]
+
+
+def _told_apart(item: Item) -> str:
+    side, name = item.expr.columns[0]
+    return {"l": "left_", "r": "right_", "x": ""}[side] + name
+
+
+def _plain(side: Side, name: str) -> Item:
+    text = f"{side}.{quoted(name)}"
+    return Item(Expr(text, text, ((side, name),)))
+
+
+def _star_items(case: Case) -> list[Item]:
+    order: list[tuple[Side, Table]] = [("l", case.left), ("r", case.right)]
+    if case.query.star == "r.*, l.*" or (case.query.star == "*" and case.query.swapped):
+        order.reverse()
+    return [_plain(side, column.name) for side, table in order for column in table.columns]
+
+
+def _list(items: Sequence[Item], dialect: Dialect) -> str:
+    return ", ".join(
+        f"{getattr(item.expr, dialect)} AS {item.alias}" if item.alias else getattr(item.expr, dialect)
+        for item in items
+    )
+
+
+def _finished(case: Case, dialect: Dialect, columns: str) -> str:
+    query = case.query
+    match query.finish:
+        case "none":
+            return _body(case, dialect, columns, query.on)
+        case "distinct":
+            return _body(case, dialect, f"DISTINCT {columns}", query.on)
+        case "group":
+            groups = [item.expr for item in query.select if item.key and item.alias.count("_key_")]
+            by = ", ".join(getattr(expr, dialect) for expr in groups)
+            having = " HAVING " + _all(query.having, dialect) if query.having else ""
+            return f"{_body(case, dialect, columns, query.on)} GROUP BY {by}{having}"
+        case _:
+            first = _body(case, dialect, columns, query.on)
+            second = _body(case, dialect, columns, query.second_on)
+            return f"{first} {query.finish.upper()} {second}"
+
+
+def _body(case: Case, dialect: Dialect, columns: str, on: Sequence[Expr]) -> str:
+    query = case.query
+    first, second = _from(case, dialect, "l"), _from(case, dialect, "r")
+    if query.swapped:
+        first, second = second, first
+    where = list(query.where)
+    if query.join == "comma":
+        where = [*on, *where]
+        text = f"SELECT {columns} FROM {first}, {second}"
+        if query.lookup is not None:
+            where = [*query.lookup.on, *where]
+            text += f", {_from(case, dialect, 'x')}"
+    else:
+        text = f"SELECT {columns} FROM {first} {query.join} {second} ON {_all(on, dialect)}"
+        if query.lookup is not None:
+            text += f" {query.lookup.join} {_from(case, dialect, 'x')} ON {_all(query.lookup.on, dialect)}"
+    return text + (f" WHERE {_all(where, dialect)}" if where else "")
+
+
+def _all(parts: Sequence[Expr], dialect: Dialect) -> str:
+    # Every part holds its own ORs in parentheses; none are added, so that precedence is tried too.
+    return " AND ".join(getattr(part, dialect) for part in parts) or "true"
+
+
+def _table(case: Case, dialect: Dialect, side: Side) -> str:
+    table = {"l": case.left, "r": case.right, "x": case.lookup}[side]
+    assert table is not None
+    if dialect == "kalla" and case.query.side_names and side != "x":
+        return {"l": "left_src", "r": "right_src"}[side]
+    return quoted(table.alias)
+
+
+def _from(case: Case, dialect: Dialect, side: Side) -> str:
+    if side == "x" or case.query.sources == "plain":
+        return f"{_table(case, dialect, side)} {side}"
+    if case.query.sources == "cte":
+        return f"cte_{side} {side}"
+    return f"({_inner(case, dialect, side)}) {side}"
+
+
+def _inner(case: Case, dialect: Dialect, side: Side) -> str:
+    where = case.query.left_where if side == "l" else case.query.right_where
+    condition = f" WHERE {_all(where, dialect)}" if where else ""
+    return f"SELECT * FROM {_table(case, dialect, side)} {side}{condition}"
+
+
+def _sources_cte(case: Case, dialect: Dialect) -> str:
+    if case.query.sources != "cte":
+        return ""
+    sides: tuple[Side, Side] = ("l", "r")
+    return ", ".join(f"cte_{side} AS ({_inner(case, dialect, side)})" for side in sides)
