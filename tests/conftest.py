@@ -16,7 +16,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
+
+# A slow machine is no defect: what a test may take is bounded by pytest-timeout alone.
+settings.register_profile("kalla", deadline=None)
+settings.load_profile("kalla")
 
 
 def free_port() -> int:
