@@ -20,7 +20,8 @@ from kalla_common.rpc.flight import flight_errors, wrap_stream
 from kalla_common.settings import TlsSettings
 from pyarrow import flight
 
-from kalla_runner.jobs import Job, Jobs
+from kalla_runner.board import Job
+from kalla_runner.jobs import Jobs
 from kalla_runner.reads import Page, Reads
 
 LOOKUP_SECONDS: Final = 10.0

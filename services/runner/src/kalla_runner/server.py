@@ -16,11 +16,12 @@ from kalla_common.rpc.server import add_health_and_reflection, add_port, make_se
 from kalla_common.telemetry import log
 
 from kalla_runner import workflows
+from kalla_runner.board import Board
 from kalla_runner.callbacks import Callbacks
 from kalla_runner.children.pool import ChildPool, PoolLimits
 from kalla_runner.flight import RunnerFlight
 from kalla_runner.http import Readiness, make_app
-from kalla_runner.jobs import Board, Jobs
+from kalla_runner.jobs import Jobs
 from kalla_runner.metrics import Metrics
 from kalla_runner.reads import Reads
 from kalla_runner.servicer import RunnerServicer

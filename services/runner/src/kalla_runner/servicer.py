@@ -21,7 +21,8 @@ from kalla_common.rpc.convert import (
 )
 from kalla_common.telemetry import inject_context
 
-from kalla_runner.jobs import Job, Jobs
+from kalla_runner.board import Job
+from kalla_runner.jobs import Jobs
 from kalla_runner.reads import Reads
 
 

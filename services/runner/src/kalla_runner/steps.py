@@ -17,9 +17,9 @@ from kalla_common.domain import JobProgress, JobResult, JobState
 from kalla_common.errors import KallaError
 from kalla_common.telemetry import log, tracer
 
+from kalla_runner.board import Board, LiveJob
 from kalla_runner.children.pool import ChildPool
 from kalla_runner.children.protocol import MatchTask, StageTask
-from kalla_runner.jobs import Board, LiveJob
 from kalla_runner.metrics import Metrics
 from kalla_runner.outputs.publish import check_output_path, publish
 from kalla_runner.settings import RunnerSettings

@@ -25,8 +25,9 @@ from kalla_common.errors import Code, KallaError
 from kalla_common.telemetry import extracted_context, log, run_context
 from sqlalchemy.exc import OperationalError
 
+from kalla_runner.board import Board, LiveJob
 from kalla_runner.callbacks import Callbacks, ProgressSender, end_message
-from kalla_runner.jobs import Board, LiveJob, Recorded
+from kalla_runner.jobs import Recorded
 from kalla_runner.metrics import Metrics
 from kalla_runner.settings import RunnerSettings
 from kalla_runner.steps import Journaled, Steps

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from kalla_common.domain import JobProgress, JobSpec, JobState
 from kalla_common.errors import Code, KallaError
-from kalla_runner.jobs import Board, Job, LiveJob
+from kalla_runner.board import Board, Job, LiveJob
 from kalla_runner.store.journal import Failure, Outcome
 
 
