@@ -1,4 +1,4 @@
-"""Kalla's engine in one process: sources staged, matched, proven and written, as the runner's child does it."""
+"""Kalla's engine in one process: sources staged, matched, proven and written, as in the runner's child."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def run(left: Path, right: Path, out: Path) -> None:
     with ReadSession((left.resolve().parent,), THREADS) as session:
         sources = [open_source(spec, session) for spec in specs]
         with ThreadPoolExecutor(THREADS) as pool:
-            staged = list(pool.map(lambda source: _stage(source, out / "staged"), sources))
+            staging = [pool.submit(_stage, source, out / "staged") for source in sources]
+            staged = [task.result() for task in staging]
     invoices = TableInfo("invoices", staged[0].schema, ("invoice_id",), staged[0].row_count)
     payments = TableInfo("payments", staged[1].schema, ("payment_id",), staged[1].row_count)
     plan = plan_match(MATCH_SQL, invoices, payments)
