@@ -65,7 +65,7 @@ def test_events_follow_a_run_to_its_end_and_the_stream_closes(kalla: Kalla, smal
     assert events_of(kalla, run_id) == [("state", last)]
 
 
-def test_a_cancelled_run_ends_within_a_second_and_leaves_nothing(
+def test_trap_25_a_cancelled_run_ends_within_a_second_and_leaves_nothing(
     kalla: Kalla, long: tuple[Path, Path]
 ) -> None:
     run_id = kalla.post("/api/runs", {"recipe": of(long, LONG_SQL, allow_quadratic=True)}).body["run_id"]
@@ -85,6 +85,19 @@ def test_a_cancelled_run_ends_within_a_second_and_leaves_nothing(
     assert max(busy) < 50, "trap 25: a cancelled run keeps its CPU"
     assert not (kalla.home / "runs" / run_id).exists()
     assert not [path for path in kalla.home.rglob(f"*{run_id}*") if path.is_dir()]
+
+
+def test_a_tolerance_alone_is_matched_and_a_quadratic_query_refused(kalla: Kalla, data: Path) -> None:
+    rows = 30_000
+    for name, first in (("a", 0), ("b", rows - 100)):
+        amounts = pa.array(range(first * 10, (first + rows) * 10, 10), pa.int64())
+        table = pa.table({"id": list(range(rows)), "amount": amounts})
+        pq.write_table(table, data / f"{name}.parquet")
+    files = data / "a.parquet", data / "b.parquet"
+    select = "SELECT a.id, b.id FROM a JOIN b ON "
+    run = kalla.complete(of(files, select + "tolerance_match(a.amount, b.amount, 5)"))
+    assert run["matched_count"] == 100
+    assert kalla.failure(of(files, select + "a.amount > b.amount * b.id"))[0] == "QUADRATIC_PLAN"
 
 
 def test_cancelling_a_completed_run_changes_nothing(kalla: Kalla, small: tuple[Path, Path]) -> None:
