@@ -46,6 +46,18 @@ _REASONS: Final[dict[type[exp.Expr], str]] = {
     exp.Parameter: "parameters are not available; write the value",
 }
 
+_OTHER_VERBS: Final = frozenset(
+    {
+        *("ALTER", "ANALYZE", "ATTACH", "BEGIN", "CALL", "CHECKPOINT", "CLOSE", "CLUSTER", "COMMENT"),
+        *("COMMIT", "COPY", "CREATE", "DEALLOCATE", "DECLARE", "DELETE", "DESCRIBE", "DETACH", "DISCARD"),
+        *("DO", "DROP", "EXECUTE", "EXPLAIN", "EXPORT", "FETCH", "FROM", "GRANT", "IMPORT", "INSERT"),
+        *("INSTALL", "LISTEN", "LOAD", "LOCK", "MERGE", "NOTIFY", "PRAGMA", "PREPARE", "REFRESH"),
+        *("REINDEX", "RELEASE", "REPLACE", "RESET", "REVOKE", "ROLLBACK", "SAVEPOINT", "SET", "SHOW"),
+        *("START", "TABLE", "TRUNCATE", "UNLOAD", "UPDATE", "UPSERT", "USE", "VACUUM", "VALUES"),
+    }
+)
+"""Words that begin other statements; any other first word is a slip of the pen."""
+
 _VERBS: Final = "match_sql may only be one SELECT (WITH is allowed), not {verb}."
 
 
@@ -60,7 +72,7 @@ def read_query(text: str) -> exp.Query:
         raise KallaError(Code.INVALID_SQL, "match_sql is empty.")
     verb = next((t for t in tokens if t.text != "("), tokens[0])
     if verb.text.upper() not in ("SELECT", "WITH"):
-        known = verb.text.isalpha()
+        known = verb.text.upper() in _OTHER_VERBS
         raise sql_error(
             Code.FORBIDDEN_SQL if known else Code.INVALID_SQL,
             _VERBS.format(verb=verb.text.upper() if known else repr(verb.text)),
@@ -107,9 +119,17 @@ def _node_problem(node: exp.Expr) -> str | None:
         return "Recursive WITH is not available in match_sql."
     if isinstance(node, exp.Join) and node.method.upper() == "NATURAL":
         return "NATURAL JOIN joins on whatever columns share a name: write USING (...) or ON instead."
+    if isinstance(node, exp.Query) and _takes_any(node):
+        return "LIMIT and OFFSET without ORDER BY would give other rows on a rerun: add ORDER BY."
     if isinstance(node, exp.Select) and node.args.get("kind"):
         return f"SELECT AS {node.args['kind']} is not available in match_sql."
     return None
+
+
+def _takes_any(query: exp.Query) -> bool:
+    """Whether a query leaves it to chance which rows it gives; EXISTS does not mind."""
+    cut = query.args.get("limit") or query.args.get("offset")
+    return bool(cut) and not query.args.get("order") and not isinstance(query.parent, exp.Exists)
 
 
 def _because(kind: type[exp.Expr]) -> str | None:

@@ -162,7 +162,7 @@ def test_trap_06_keys_that_cannot_be_added_are_asked_for_by_name(sql: str, part:
         (
             (
                 "SELECT x.invoice_id, payment_id "
-                "FROM (SELECT * FROM invoices LIMIT 5) x JOIN payments r ON r.id = x.id"
+                "FROM (SELECT * FROM invoices ORDER BY invoice_id LIMIT 5) x JOIN payments r ON r.id = x.id"
             ),
             "invoice_id",
             "payment_id",

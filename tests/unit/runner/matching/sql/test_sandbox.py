@@ -213,3 +213,23 @@ def test_a_query_that_is_read_in_two_ways_is_refused(one: str, other: str) -> No
         check_reading(f"{JOIN} WHERE {mine}", read_query(f"{JOIN} WHERE {theirs}"), tables)
     with pytest.raises(KallaError, match="read in two ways"):
         check_reading(f"{JOIN} WHERE {one}", read_query(f"{JOIN} WHERE {other}"), tables)
+
+
+@pytest.mark.parametrize("query", ["SELEC l.id FROM l", "nonsense", "l.id = r.id", "?"])
+def test_a_slip_of_the_pen_is_invalid_and_not_forbidden(query: str) -> None:
+    error = refused(query)
+    assert error.code is Code.INVALID_SQL, error.message
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"{JOIN} LIMIT 5",
+        f"{JOIN} OFFSET 5",
+        "SELECT l.id, r.id FROM (SELECT * FROM l LIMIT 1) l JOIN r ON l.id = r.id",
+    ],
+)
+def test_trap_20_rows_left_to_chance_are_refused(query: str) -> None:
+    error = refused(query)
+    assert error.code is Code.FORBIDDEN_SQL, error.message
+    assert "ORDER BY" in error.message

@@ -205,6 +205,37 @@ def test_a_remainder_of_one_is_the_part_after_the_point() -> None:
     assert rows[0]["c"] == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "data_type", "expression", "expected"),
+    [
+        (-(2**15), pa.int16(), "-l.x", 2**15),
+        (2**62, pa.int64(), "sum(l.x) OVER ()", 2**62),
+        (2**31 - 1, pa.int32(), "sum(-l.x) FILTER (WHERE l.x > 0) OVER (PARTITION BY r.id)", 1 - 2**31),
+    ],
+)
+def test_signs_and_sums_of_integers_are_exact(
+    value: int, data_type: pa.DataType, expression: str, expected: int
+) -> None:
+    tables = sides(value, data_type, 1, pa.int64())
+    _, rows = run(f"SELECT {expression} AS v FROM l JOIN r ON l.id = r.id", *tables)
+    assert rows[0]["v"] == expected
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT l.id, r.id, -l.x AS v FROM l JOIN r ON true",
+        "SELECT min(l.id) AS a, min(r.id) AS b, sum(l.x) AS v FROM l JOIN r ON true GROUP BY r.id",
+        "SELECT min(l.id) AS a, min(r.id) AS b, sum(DISTINCT l.x + l.id - l.id) AS v FROM l JOIN r ON true",
+        "SELECT l.id, r.id, sum(l.x) OVER () AS v FROM l JOIN r ON true",
+    ],
+)
+def test_signs_and_sums_that_do_not_fit_are_an_error_and_never_wrap(query: str) -> None:
+    left = pa.table({"id": [1, 2], "x": pa.array([-(2**63), -(2**63) + 1])})
+    with pytest.raises(Exception, match=r"out of range|verflow|cannot be planned"):
+        run(query, left, pa.table({"id": [1]}))
+
+
 @pytest.mark.parametrize("expression", ["l.x + 1", "l.x * 2", "-2 - l.x - l.x", "9223372036854775807 + 1"])
 def test_integer_arithmetic_that_does_not_fit_is_an_error_and_never_wraps(expression: str) -> None:
     with pytest.raises(Exception, match=r"out of range|cannot be planned"):
