@@ -27,6 +27,16 @@ def test_the_first_signal_counts() -> None:
         assert request.received is signal.SIGTERM
 
 
+def test_under_nohup_the_end_of_the_terminal_changes_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_signals() as request:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert request.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_the_handlers_from_before_are_back_afterwards() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with stop_signals():

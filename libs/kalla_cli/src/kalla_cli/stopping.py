@@ -41,7 +41,10 @@ class StopRequest:
 def stop_signals() -> Generator[StopRequest]:
     """Take SIGINT, SIGTERM and SIGHUP (the terminal was closed) while inside; more of them change nothing."""
     request = StopRequest()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        # Who starts Kalla under nohup wants it to outlive the terminal.
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, request.receive) for number in numbers}
     try:
         yield request
