@@ -31,8 +31,8 @@ from kalla_runner.connectors.parquet_files import (
 from kalla_runner.connectors.parquet_types import convert_column, declared_schema
 from kalla_runner.connectors.text_types import MisfitError
 from kalla_runner.connectors.type_names import type_name
-from kalla_runner.outputs.storage import storage_errors
 from kalla_runner.staging import StagedTable, StageProgress
+from kalla_runner.storage import storage_errors
 
 
 class ParquetSource(OpenSource):

@@ -41,9 +41,9 @@ from kalla_runner.outputs.manifest import (
     engine_versions,
     write_manifest,
 )
-from kalla_runner.outputs.storage import storage_errors
 from kalla_runner.outputs.writer import ParquetSink, WrittenFile
 from kalla_runner.staging import StagedTable
+from kalla_runner.storage import storage_errors
 
 SCRATCH: Final = "scratch"
 """Folder below the attempt's for what does not fit in memory; gone when the match ends."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.outputs.manifest import footer_rows
-from kalla_runner.outputs.storage import storage_errors
+from kalla_runner.storage import storage_errors
 
 
 def prove_side(alias: str, source_rows: int, matched_rows: int, unmatched: Path) -> int:

@@ -15,8 +15,8 @@ from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.filters import check_filters, filter_batches
 from kalla_runner.matching.plan import ROW_COLUMN
-from kalla_runner.outputs.storage import storage_errors
 from kalla_runner.staging import StagedTable
+from kalla_runner.storage import storage_errors
 
 BATCH_ROWS: Final = 1 << 16
 """Rows of a batch at most: large enough to cost nothing each, small enough to report progress."""

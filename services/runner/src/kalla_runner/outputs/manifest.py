@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from kalla_common.domain import SideDiagnostics
 from kalla_common.errors import Code, KallaError
 
-from kalla_runner.outputs.storage import storage_errors
 from kalla_runner.outputs.writer import WrittenFile
+from kalla_runner.storage import storage_errors
 
 MANIFEST: Final = "manifest.json"
 MATCHED: Final = "matched.parquet"

@@ -12,7 +12,7 @@ from pathlib import Path
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.outputs.manifest import OUTPUT_FILES, read_manifest, verify_manifest
-from kalla_runner.outputs.storage import storage_errors, sync_folder
+from kalla_runner.storage import storage_errors, sync_folder
 
 
 def check_output_path(output_path: str, allowed_roots: Sequence[Path], run_id: str) -> Path:

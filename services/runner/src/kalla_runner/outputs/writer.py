@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kalla_runner.outputs.portable import portable_batch, portable_schema
-from kalla_runner.outputs.storage import storage_errors
+from kalla_runner.storage import storage_errors
 
 GROUP_ROWS: Final = 1 << 18
 """Rows of a row group: a page of results decodes one group, so groups stay small."""

@@ -11,8 +11,8 @@ from threading import Event, Lock
 import pyarrow as pa
 from psycopg import sql
 
-from kalla_runner.outputs.storage import storage_errors
 from kalla_runner.staging import StageProgress
+from kalla_runner.storage import storage_errors
 
 Read = Callable[[sql.Composed], Generator[pa.RecordBatch]]
 
