@@ -132,7 +132,8 @@ def _cpu_seconds() -> float:
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             times = process.cpu_times()
-            total += times.user + times.system
+            # Those of ended children count on: the runner replaces its match children.
+            total += times.user + times.system + times.children_user + times.children_system
     return total
 
 

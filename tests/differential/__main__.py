@@ -48,6 +48,9 @@ def main() -> int:
         if outcome.verdict is Verdict.DEFECT:
             defects.append((number, outcome))
             print(f"seed {number}: {outcome.reason}", flush=True)
+        done = sum(tally[verdict] for verdict in Verdict)
+        if done % 500 == 0:
+            print(f"{done} cases, {len(defects)} defects, {time.perf_counter() - begin:.0f} s", flush=True)
         if len(defects) >= arguments.stop_after:
             break
     seconds = time.perf_counter() - begin
