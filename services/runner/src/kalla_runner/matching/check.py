@@ -1,13 +1,13 @@
 """From match_sql to a checked MatchPlan.
 
-    sql_sandbox   one SELECT, nothing that acts       -> syntax tree
-    sql_resolve   every name gets its one meaning     -> tree with quoted names, scopes, types
+    sandbox       one SELECT, nothing that acts       -> syntax tree
+    resolve       every name gets its one meaning     -> tree with quoted names, scopes, types
     types_check   nothing is converted silently       -> exact comparisons
     tolerance     tolerance_match                     -> native expressions
-    sql_output    one name a column, keys among them  -> outputs
-    sql_paths     one_pass or general                 -> the query that runs
+    output        one name a column, keys among them  -> outputs
+    paths         one_pass or general                 -> the query that runs
     band          tolerance without an equality       -> a join over buckets
-    sql_guard, sql_cost                               -> the engine agrees, and can afford it
+    guard, cost                                       -> the engine agrees, and can afford it
 
 Problems are gathered as far as they do not hide each other: `check_match_sql` returns them all,
 `plan_match` raises the first.
@@ -25,22 +25,21 @@ from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 
 from kalla_runner.connectors.type_names import type_name
-from kalla_runner.matching.band import rewrite_bands
 from kalla_runner.matching.plan import ROW_COLUMN, MatchPlan, TableInfo
-from kalla_runner.matching.remainder import keep_remainders
 from kalla_runner.matching.session import new_session
-from kalla_runner.matching.sql_cost import check_cost
-from kalla_runner.matching.sql_dialect import quoted, render
-from kalla_runner.matching.sql_engine_errors import CANNOT_PLAN, explain
-from kalla_runner.matching.sql_guard import check_reading
-from kalla_runner.matching.sql_output import Keys, Output, find_keys, name_outputs, outputs_of, top_select
-from kalla_runner.matching.sql_paths import direct_sides, join_keys, one_pass, write_outputs
-from kalla_runner.matching.sql_resolve import resolve
-from kalla_runner.matching.sql_sandbox import read_query
-from kalla_runner.matching.sql_scope import Resolution, Side, Table, candidates, tables_of
-from kalla_runner.matching.sql_types import Typer
-from kalla_runner.matching.tolerance import rewrite_tolerance
-from kalla_runner.matching.types_check import check_types
+from kalla_runner.matching.sql.band import rewrite_bands
+from kalla_runner.matching.sql.cost import check_cost
+from kalla_runner.matching.sql.dialect import quoted, render
+from kalla_runner.matching.sql.engine_errors import CANNOT_PLAN, explain
+from kalla_runner.matching.sql.guard import check_reading
+from kalla_runner.matching.sql.output import Keys, Output, find_keys, name_outputs, outputs_of, top_select
+from kalla_runner.matching.sql.paths import direct_sides, join_keys, one_pass, write_outputs
+from kalla_runner.matching.sql.resolve import resolve
+from kalla_runner.matching.sql.sandbox import read_query
+from kalla_runner.matching.sql.scope import Resolution, Side, Table, candidates, tables_of
+from kalla_runner.matching.sql.tolerance import rewrite_tolerance
+from kalla_runner.matching.sql.types import Typer
+from kalla_runner.matching.sql.types_check import check_types
 
 _RESERVED = "__kalla"
 
@@ -128,7 +127,6 @@ class _Checked:
         self.problems = found.problems
         check_types(found, typer)
         rewrite_tolerance(found, typer)
-        keep_remainders(query)
         if any(problem.code is Code.TYPE_MISMATCH for problem in found.problems):
             # The engine's own words about the same place say less.
             found.problems[:] = [p for p in found.problems if not p.message.startswith(CANNOT_PLAN)]

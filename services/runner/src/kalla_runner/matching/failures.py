@@ -10,7 +10,7 @@ from typing import Final
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.matching.limits import Limits
-from kalla_runner.matching.tolerance import INEXACT_FLOAT, NEGATIVE_THRESHOLD
+from kalla_runner.matching.sql.tolerance import INEXACT_FLOAT, NEGATIVE_THRESHOLD
 
 _LONGEST: Final = 200
 """Characters of an engine's message that are passed on."""

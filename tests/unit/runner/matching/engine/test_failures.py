@@ -6,7 +6,7 @@ import pytest
 from kalla_common.errors import Code, KallaError
 from kalla_runner.matching.failures import engine_failures
 from kalla_runner.matching.limits import Limits
-from kalla_runner.matching.tolerance import NEGATIVE_THRESHOLD
+from kalla_runner.matching.sql.tolerance import NEGATIVE_THRESHOLD
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from kalla_common.errors import KallaError
 from kalla_runner.matching.check import plan_match
 from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, ROW_COLUMN, MatchPlan, TableInfo
 from kalla_runner.matching.session import new_session
-from kalla_runner.matching.sql_dialect import quoted
+from kalla_runner.matching.sql.dialect import quoted
 
 INVOICES = TableInfo(
     "invoices",

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kalla_common.errors import Code
-from kalla_runner.matching.band import BUCKET
 from kalla_runner.matching.check import check_match_sql, plan_match
+from kalla_runner.matching.sql.band import BUCKET
 
 from tests.unit.runner.matching.sql.tables import INVOICES, PAYMENTS, info, plan, refused, run, session_with
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from kalla_common.errors import Code, KallaError
-from kalla_runner.matching.sql_guard import check_reading
-from kalla_runner.matching.sql_sandbox import read_query
-from kalla_runner.matching.sql_scope import tables_of
+from kalla_runner.matching.sql.guard import check_reading
+from kalla_runner.matching.sql.sandbox import read_query
+from kalla_runner.matching.sql.scope import tables_of
 
 from tests.unit.runner.matching.sql.tables import INVOICES, PAYMENTS, plan, refused
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kalla_runner.matching.session import new_session
-from kalla_runner.matching.tolerance import INEXACT_FLOAT, NEGATIVE_THRESHOLD, Operand, native
+from kalla_runner.matching.sql.tolerance import INEXACT_FLOAT, NEGATIVE_THRESHOLD, Operand, native
 
 EXACT = Context(prec=400)
 Value = int | float | Decimal | None

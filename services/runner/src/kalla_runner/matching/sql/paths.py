@@ -8,9 +8,9 @@ from typing import Final
 from sqlglot import exp
 
 from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, ROW_COLUMN, TableInfo
-from kalla_runner.matching.sql_dialect import bare, render
-from kalla_runner.matching.sql_output import Keys, Output, is_row_wise, leftmost, scope_of
-from kalla_runner.matching.sql_scope import Relation, Resolution, own_parts
+from kalla_runner.matching.sql.dialect import bare, render
+from kalla_runner.matching.sql.output import Keys, Output, is_row_wise, leftmost, scope_of
+from kalla_runner.matching.sql.scope import Relation, Resolution, own_parts
 
 _MATCH: Final = "__kalla_match"
 _PRESENT: Final = "__kalla_present"

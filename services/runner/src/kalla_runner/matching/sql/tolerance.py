@@ -15,11 +15,11 @@ import pyarrow as pa
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.sql_dialect import expression, literal_text, render
-from kalla_runner.matching.sql_functions import TOLERANCE
-from kalla_runner.matching.sql_scope import Resolution, own_parts
-from kalla_runner.matching.sql_types import MAX_128, MAX_256, Kind, Typer, common_decimal, digits, kind
-from kalla_runner.matching.types_check import shown
+from kalla_runner.matching.sql.dialect import expression, literal_text, render
+from kalla_runner.matching.sql.functions import TOLERANCE
+from kalla_runner.matching.sql.scope import Resolution, own_parts
+from kalla_runner.matching.sql.types import MAX_128, MAX_256, Kind, Typer, common_decimal, digits, kind
+from kalla_runner.matching.sql.types_check import shown
 
 NEGATIVE_THRESHOLD: Final = "the threshold of tolerance_match is negative or not a number"
 """Part of the engine's error when a threshold turns out so while the query runs."""

@@ -18,10 +18,10 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from kalla_runner.matching.session import new_session
-from kalla_runner.matching.sql_dialect import is_infix, quoted, render, tokens_of
-from kalla_runner.matching.sql_engine_errors import explain
-from kalla_runner.matching.sql_functions import TOLERANCE
-from kalla_runner.matching.sql_scope import Table
+from kalla_runner.matching.sql.dialect import is_infix, quoted, render, tokens_of
+from kalla_runner.matching.sql.engine_errors import explain
+from kalla_runner.matching.sql.functions import TOLERANCE
+from kalla_runner.matching.sql.scope import Table
 
 _OPERATIONS: Final = (exp.Binary, exp.Unary, exp.Between, exp.In)
 _STAND_IN: Final = "concat"

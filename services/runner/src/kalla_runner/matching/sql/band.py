@@ -15,13 +15,13 @@ from typing import Final
 import pyarrow as pa
 from sqlglot import exp
 
-from kalla_runner.matching.arithmetic import PLAIN
 from kalla_runner.matching.plan import TableInfo
-from kalla_runner.matching.sql_dialect import bare, expression, literal_text, quoted, render
-from kalla_runner.matching.sql_paths import conditions, join_keys, looks_at_other_rows, reads_only
-from kalla_runner.matching.sql_scope import Relation, Resolution
-from kalla_runner.matching.sql_types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
-from kalla_runner.matching.tolerance import ToleranceCall
+from kalla_runner.matching.sql.arithmetic import PLAIN
+from kalla_runner.matching.sql.dialect import bare, expression, literal_text, quoted, render
+from kalla_runner.matching.sql.paths import conditions, join_keys, looks_at_other_rows, reads_only
+from kalla_runner.matching.sql.scope import Relation, Resolution
+from kalla_runner.matching.sql.tolerance import ToleranceCall
+from kalla_runner.matching.sql.types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
 
 BUCKET: Final = "__kalla_bucket"
 _SECONDS: Final = {"WEEK": 604_800, "DAY": 86_400, "HOUR": 3_600, "MINUTE": 60, "SECOND": 1}

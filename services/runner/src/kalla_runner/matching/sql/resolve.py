@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.arithmetic import make_arithmetic_exact
-from kalla_runner.matching.sql_dialect import bare, plain_number
-from kalla_runner.matching.sql_functions import AGGREGATES, KEY_KEEPING
-from kalla_runner.matching.sql_names import bind_column, find_relation
-from kalla_runner.matching.sql_scope import (
+from kalla_runner.matching.sql.arithmetic import make_arithmetic_exact
+from kalla_runner.matching.sql.dialect import bare, plain_number
+from kalla_runner.matching.sql.functions import AGGREGATES, KEY_KEEPING
+from kalla_runner.matching.sql.names import bind_column, find_relation
+from kalla_runner.matching.sql.scope import (
     Origin,
     Relation,
     Resolution,
@@ -27,7 +27,7 @@ from kalla_runner.matching.sql_scope import (
     fitting,
     own_nodes,
 )
-from kalla_runner.matching.sql_types import Typer
+from kalla_runner.matching.sql.types import Typer
 
 Columns = tuple[ScopeColumn, ...]
 

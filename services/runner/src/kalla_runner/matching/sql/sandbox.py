@@ -12,8 +12,8 @@ from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token
 
-from kalla_runner.matching.sql_dialect import parse, sql_error, tokens_of
-from kalla_runner.matching.sql_functions import refusal
+from kalla_runner.matching.sql.dialect import parse, sql_error, tokens_of
+from kalla_runner.matching.sql.functions import refusal
 
 _ALLOWED: Final[frozenset[type[exp.Expr]]] = frozenset(
     {

@@ -15,9 +15,9 @@ import pyarrow as pa
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.sql_dialect import bare, literal_text, render, wrap
-from kalla_runner.matching.sql_scope import Resolution, own_parts
-from kalla_runner.matching.sql_types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
+from kalla_runner.matching.sql.dialect import bare, literal_text, render, wrap
+from kalla_runner.matching.sql.scope import Resolution, own_parts
+from kalla_runner.matching.sql.types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
 
 _COMPARISONS: Final = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ)
 _PATTERNS: Final = (exp.Like, exp.ILike, exp.SimilarTo, exp.RegexpLike, exp.RegexpILike)

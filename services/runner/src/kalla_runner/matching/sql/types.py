@@ -16,12 +16,12 @@ from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.connectors.type_names import decimal_type, is_list, is_text, type_name
-from kalla_runner.matching.sql_dialect import quoted, render
-from kalla_runner.matching.sql_engine_errors import explain
-from kalla_runner.matching.sql_functions import AGGREGATES, TOLERANCE
+from kalla_runner.matching.sql.dialect import quoted, render
+from kalla_runner.matching.sql.engine_errors import explain
+from kalla_runner.matching.sql.functions import AGGREGATES, TOLERANCE
 
 if TYPE_CHECKING:
-    from kalla_runner.matching.sql_scope import Resolution
+    from kalla_runner.matching.sql.scope import Resolution
 
 MAX_128: Final = 38
 MAX_256: Final = 76

@@ -15,7 +15,7 @@ from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 
 from kalla_runner.matching.plan import TableInfo
-from kalla_runner.matching.sql_dialect import sql_error
+from kalla_runner.matching.sql.dialect import sql_error
 
 Side = Literal["left", "right"]
 

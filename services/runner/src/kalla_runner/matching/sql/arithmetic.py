@@ -12,9 +12,9 @@ from typing import Final
 import pyarrow as pa
 from sqlglot import exp
 
-from kalla_runner.matching.sql_dialect import literal_text, wrap
-from kalla_runner.matching.sql_scope import Resolution, Scope, own_parts
-from kalla_runner.matching.sql_types import Typer
+from kalla_runner.matching.sql.dialect import literal_text, wrap
+from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
+from kalla_runner.matching.sql.types import Typer
 
 PLAIN: Final = "plain"
 """Meta of a rewritten operation: what was written, with its names still resolved."""

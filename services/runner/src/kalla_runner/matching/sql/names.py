@@ -5,7 +5,7 @@ from __future__ import annotations
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.sql_scope import Binding, Relation, Resolution, Scope, candidates, fitting
+from kalla_runner.matching.sql.scope import Binding, Relation, Resolution, Scope, candidates, fitting
 
 
 def bind_column(node: exp.Column, scope: Scope, found: Resolution) -> None:

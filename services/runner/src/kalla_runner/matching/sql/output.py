@@ -10,8 +10,8 @@ from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.matching.plan import TableInfo
-from kalla_runner.matching.sql_resolve import is_aggregate
-from kalla_runner.matching.sql_scope import Relation, Resolution, Scope, ScopeColumn, Side, own_parts
+from kalla_runner.matching.sql.resolve import is_aggregate
+from kalla_runner.matching.sql.scope import Relation, Resolution, Scope, ScopeColumn, Side, own_parts
 
 
 @dataclass(slots=True)
