@@ -56,6 +56,15 @@ def test_trap_10_a_column_without_values_is_text(tmp_path: Path) -> None:
     assert read(source) == [(None, 1), (None, 2)]
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("before", ["z", '"z"', '"z;"'])
+def test_an_empty_last_field_is_null_also_at_the_very_end_of_a_file(
+    tmp_path: Path, before: str, end: str
+) -> None:
+    source = csv_source(write(tmp_path, f"a;b\n{before};{end}"))
+    assert read(source) == [(before.strip('"'), None)]
+
+
 def test_an_empty_field_is_null_and_an_empty_quoted_field_is_empty_text(tmp_path: Path) -> None:
     assert read(csv_source(write(tmp_path, 'a,b\n"",x\n,y\n'))) == [("", "x"), (None, "y")]
 

@@ -26,7 +26,8 @@ def expected(a: Value, b: Value, threshold: Value) -> bool:
         return False
     if any(isinstance(v, float) and not math.isfinite(v) for v in (a, b)):
         return False
-    distance = abs(EXACT.subtract(exact(a), exact(b)))
+    # copy_abs: abs() would round to the digits of the default context.
+    distance = EXACT.subtract(exact(a), exact(b)).copy_abs()
     return distance <= exact(threshold)
 
 

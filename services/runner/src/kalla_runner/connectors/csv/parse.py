@@ -46,6 +46,9 @@ class BlockParser:
         if block.data.startswith(BOM):
             # Arrow takes one BOM for the file's own and drops it; here it belongs to a value.
             data = pa.py_buffer(BOM + bytes(data))
+        if block.data.endswith(self._dialect.delimiter, 0, block.size):
+            # Behind the last quoted field of a file, Arrow takes an empty one at the very end for quoted.
+            data = pa.py_buffer(bytes(data) + b"\n")
         read = csv.ReadOptions(
             use_threads=False, column_names=list(self._dialect.names), block_size=max(data.size, 1)
         )
