@@ -1,4 +1,4 @@
-"""Kalla through REST: a real `kalla up`, one run timed from POST to completed.
+"""Kalla through REST: a real `kalla up`, one warm run timed from POST to completed.
 
     python -m benchmarks.rest LEFT RIGHT OUT
 
@@ -25,6 +25,7 @@ import psutil
 from kalla_cli.home import find_home
 from kalla_cli.rest import RestClient
 
+from benchmarks.generate import dataset
 from benchmarks.work import MATCH_SQL, OUTPUTS
 
 ENDED: Final = ("completed", "failed", "cancelled")
@@ -142,7 +143,11 @@ def main() -> None:
     home = Path(tempfile.mkdtemp(prefix="kalla-bench-"))
     home.chmod(0o711)
     try:
-        with kalla_up(home, (left.parent, out)) as kalla, RestClient(kalla.gateway) as rest:
+        small = dataset(10_000, left.suffix[1:])
+        roots = (left.parent, out, small.left.resolve().parent)
+        with kalla_up(home, roots) as kalla, RestClient(kalla.gateway) as rest:
+            # A service that has run before is what is measured; its first run pays for imports.
+            timed_run(rest, run_body(small.left.resolve(), small.right.resolve()), 0.02)
             before = _cpu_seconds()
             seconds, run = timed_run(rest, run_body(left, right), 0.02)
             cpu_seconds = _cpu_seconds() - before

@@ -44,6 +44,9 @@ def expression(draw: Predicates, sides: tuple[Side, ...]) -> Expr:
     ref = draw.any_ref(rng.choice(sides))
     assert ref is not None
     column = draw.column(ref)
+    if ref.kind.name == "decimal" and ref.kind.precision == ref.kind.scale:
+        # DuckDB writes 0.001 of a decimal(3,3) as .001: its text is no oracle.
+        return draw.both("abs({})", column)
     wide = ref.kind.name == "decimal" and ref.kind.precision > 18
     return draw.both(rng.choice(_TEMPLATES["wide decimal" if wide else ref.kind.name]), column)
 

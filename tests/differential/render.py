@@ -63,9 +63,11 @@ def meaning(case: Case) -> Meaning:
 def expected_names(case: Case) -> list[str]:
     """Return the names of the selected columns: two of one name come out as left_... and right_..."""
     items = list(_star_items(case) if case.query.star else case.query.select)
-    names = [item.name for item in items]
+    # Names that differ in case only are told apart too: other readers of the output ignore case.
+    names = [item.name.lower() for item in items]
     return [
-        _told_apart(item) if not item.alias and names.count(item.name) > 1 else item.name for item in items
+        _told_apart(item) if not item.alias and names.count(item.name.lower()) > 1 else item.name
+        for item in items
     ]
 
 
