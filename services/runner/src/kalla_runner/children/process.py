@@ -79,13 +79,17 @@ class Child:
         except BaseException:
             ours.close()
             raise
+        child: Self | None = None
         try:
             reader, writer = await asyncio.open_connection(sock=ours)
             child = cls(process, reader, writer)
             await child._expect_ready()
         except BaseException:
-            ours.close()
-            await _end(process)
+            if child is None:
+                ours.close()
+                await _end(process)
+            else:
+                await child.kill()
             raise
         return child
 
