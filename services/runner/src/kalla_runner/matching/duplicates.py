@@ -17,6 +17,9 @@ from kalla_runner.matching.tables import Table
 
 EXAMPLES: Final = 5
 
+_MARK_BITS: Final = 22
+_MARK_SHIFT: Final = np.uint64(64 - _MARK_BITS)
+
 Rows = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.bool_]
 
@@ -118,7 +121,11 @@ def _repeated(hashes: Hashes, present: Bits) -> Rows:
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not repeated.size:
         return np.empty(0, dtype=np.int64)
-    return np.flatnonzero(present & np.isin(hashes, repeated)).astype(np.int64)
+    # By their upper bits first: only few rows are left for the search among the repeated ones.
+    marked = np.zeros(1 << _MARK_BITS, dtype=np.bool_)
+    marked[repeated >> _MARK_SHIFT] = True
+    rows = np.flatnonzero(marked[hashes >> _MARK_SHIFT] & present)
+    return rows[np.isin(hashes[rows], repeated)].astype(np.int64)
 
 
 def _take(table: Table, key: Sequence[str], rows: Rows) -> pa.Table:

@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,7 @@ OUTPUT_FILES: Final = (MATCHED, UNMATCHED_LEFT, UNMATCHED_RIGHT)
 FORMAT: Final = "kalla-manifest/1"
 
 
+@cache
 def engine_versions() -> dict[str, str]:
     """The versions of what made the outputs."""
     packages = ("kalla", "datafusion", "pyarrow", "numpy")

@@ -21,6 +21,7 @@ GROUP_ROWS: Final = 1 << 18
 """Rows of a row group: a page of results decodes one group, so groups stay small."""
 GROUP_BYTES: Final = 64 << 20
 """A row group is written once it has this many bytes in memory, however few its rows are."""
+PAGE_BYTES: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class ParquetSink:
                 compression="snappy",
                 # Keys and amounts hardly repeat: dictionaries cost a quarter of the time and save nothing.
                 use_dictionary=False,
+                # Pages that fit the processor's cache: a sixth less time than with the default of 1 MB.
+                data_page_size=PAGE_BYTES,
                 # Up to 18 digits as plain integers: smaller, faster, and what Spark writes as well.
                 store_decimal_as_integer=True,
             )
