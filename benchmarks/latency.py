@@ -13,7 +13,6 @@ from kalla_cli.rest import RestClient
 from benchmarks.generate import dataset
 from benchmarks.rest import kalla_up, run_body, timed_run
 
-
 POLL_SECONDS = 0.01
 """Between two looks at a run: asking all the time would keep the processor from the run."""
 
