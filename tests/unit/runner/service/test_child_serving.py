@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kalla_common.domain import JobSpec
+from kalla_common.domain import JobProgress, JobSpec
 from kalla_runner.children import child
 from kalla_runner.children.environment import child_environment
-from kalla_runner.children.protocol import HEADER, Done, Ready, StageTask, pack, unpack
+from kalla_runner.children.protocol import HEADER, Done, Ready, StageTask, Task, pack, unpack
 
 TASK = StageTask(JobSpec("run", "SELECT 1", (), "/out", {}), Path("/staged"), (), 1)
 
@@ -20,6 +21,10 @@ def receive(channel: socket.socket) -> object:
     return unpack(channel.recv(HEADER.unpack(header)[0], socket.MSG_WAITALL))
 
 
+def name_of(task: Task, _report: Callable[[JobProgress], None]) -> str:
+    return task.spec.run_id
+
+
 def test_a_child_without_work_gives_memory_back_and_then_takes_the_next_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -27,9 +32,7 @@ def test_a_child_without_work_gives_memory_back_and_then_takes_the_next_task(
     ours, theirs = socket.socketpair()
     idled = threading.Event()
     with ours, theirs:
-        serving = threading.Thread(
-            target=child.serve, args=(theirs, lambda task, _report: task.spec.run_id, idled.set)
-        )
+        serving = threading.Thread(target=child.serve, args=(theirs, name_of, idled.set))
         serving.start()
         assert isinstance(receive(ours), Ready)
         assert idled.wait(30)
