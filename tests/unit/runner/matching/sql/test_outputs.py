@@ -228,6 +228,22 @@ def test_trap_07_rows_with_a_missing_key_are_never_matched_rows(join: str) -> No
     assert sorted((r["left_id"], r["right_id"]) for r in rows) == PAIRS
 
 
+@pytest.mark.parametrize(
+    ("condition", "pairs"),
+    [
+        ("l.x IS DISTINCT FROM 1", [(2, 40)]),
+        ("l.x IS NOT DISTINCT FROM r.y", [(1, 10)]),
+        ("l.x IS DISTINCT FROM r.y", [(2, 40)]),
+    ],
+)
+def test_what_is_added_to_a_condition_does_not_become_part_of_it(
+    condition: str, pairs: list[tuple[int, int]]
+) -> None:
+    for query in (f"JOIN r ON l.k = r.k WHERE {condition}", f"JOIN r ON l.k = r.k AND {condition}"):
+        _, rows = run(f"SELECT l.x FROM l {query}", LEFT, RIGHT)
+        assert sorted((r["left_id"], r["right_id"]) for r in rows) == pairs
+
+
 def test_row_numbers_name_the_rows_that_matched() -> None:
     made, _ = run("SELECT l.x FROM l JOIN r ON l.k = r.k", LEFT, RIGHT)
     rows = session_with({"l": LEFT, "r": RIGHT}).sql(made.sql).to_arrow_table()
