@@ -1,7 +1,8 @@
 """Kalla's home: all state of `kalla up` in one folder, used by one `kalla up` at a time.
 
 postgres/           the embedded database (or a link to it, if only root can pass the home)
-postgres.password   postgres.port   webhook.secret
+s3/                 the embedded S3 store
+postgres.password   postgres.port   s3.secret   s3.ports   webhook.secret
 runner/             what the runner keeps while runs are under way
 runs/               the outputs of runs
 logs/               one log a process
@@ -14,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import signal
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -147,6 +149,19 @@ def locked_home(text: str | Path) -> Generator[Home]:
             home.state_file.unlink(missing_ok=True)
     finally:
         os.close(lock)
+
+
+def secret_file(path: Path) -> str:
+    """The secret in `path`, readable by its owner only; made if missing."""
+    if not path.exists():
+        # Written aside first: a half-written secret would lock us out for good.
+        fresh = path.with_name(path.name + ".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            # Hexadecimal needs no escaping in a URL and is base64 too, as webhook secrets have to be.
+            file.write(secrets.token_hex(32))
+        fresh.rename(path)
+    return path.read_text().strip()
 
 
 def _make_folder(path: Path) -> None:

@@ -18,8 +18,8 @@ import httpx
 import psutil
 from kalla_common.errors import Code, KallaError
 
-from kalla_cli.embedded_postgres import embedded_postgres, secret_file
-from kalla_cli.home import Home, RunningState, locked_home
+from kalla_cli.embedded_postgres import embedded_postgres
+from kalla_cli.home import Home, RunningState, locked_home, secret_file
 from kalla_cli.own_database import checked_database
 from kalla_cli.ports import LOOPBACK, choose_ports
 from kalla_cli.processes import Child, start

@@ -59,6 +59,8 @@ class Code(StrEnum):
     """The source refused the credentials or the permission is missing."""
     CONNECTOR_MISSING = "CONNECTOR_MISSING"
     """No installed connector reads this URI."""
+    STORE_NOT_CONFIGURED = "STORE_NOT_CONFIGURED"
+    """It needs an S3 store, and this Kalla was started without one."""
     ALREADY_EXISTS = "ALREADY_EXISTS"
     """The same id was used before with another content."""
     QUEUE_FULL = "QUEUE_FULL"
@@ -67,6 +69,8 @@ class Code(StrEnum):
     """The runner cannot be reached or did not accept the job."""
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     """Kalla's own database cannot be reached."""
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    """The S3 store cannot be reached or refuses Kalla."""
     OUTPUT_NOT_WRITABLE = "OUTPUT_NOT_WRITABLE"
     """The output path cannot be written."""
     STORAGE_FULL = "STORAGE_FULL"
@@ -120,10 +124,12 @@ CATALOGUE: Final[dict[Code, CodeInfo]] = {
     Code.SOURCE_UNREACHABLE: CodeInfo(_S.UNAVAILABLE, 502, retryable=True),
     Code.ACCESS_DENIED: CodeInfo(_S.PERMISSION_DENIED, 502),
     Code.CONNECTOR_MISSING: CodeInfo(_S.UNIMPLEMENTED, 400),
+    Code.STORE_NOT_CONFIGURED: CodeInfo(_S.FAILED_PRECONDITION, 503),
     Code.ALREADY_EXISTS: CodeInfo(_S.ALREADY_EXISTS, 409),
     Code.QUEUE_FULL: CodeInfo(_S.RESOURCE_EXHAUSTED, 500, retryable=True),
     Code.RUNNER_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 502, retryable=True),
     Code.DATABASE_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 503, retryable=True),
+    Code.STORE_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 503, retryable=True),
     Code.OUTPUT_NOT_WRITABLE: CodeInfo(_S.FAILED_PRECONDITION, 422),
     Code.STORAGE_FULL: CodeInfo(_S.RESOURCE_EXHAUSTED, 507, retryable=True),
     Code.MEMORY_LIMIT: CodeInfo(_S.RESOURCE_EXHAUSTED, 422),
