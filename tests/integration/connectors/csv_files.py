@@ -40,3 +40,23 @@ def read(source: CsvSource) -> list[tuple[Any, ...]]:
 
 def stage(source: CsvSource, folder: Path) -> pa.Table:
     return staged_rows(source.stage(folder, lambda _: None))
+
+
+def csv_text(table: pa.Table) -> str:
+    """The rows as exporters write them."""
+    header = ",".join(f'"{name}"' for name in table.schema.names)
+    lines = [header, *(",".join(map(_field, row.values())) for row in table.to_pylist())]
+    return "\n".join(lines) + "\n"
+
+
+def _field(value: Any) -> str:
+    """NULL as nothing, text in quotes."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case str():
+            return '"' + value.replace('"', '""') + '"'
+        case _:
+            return str(value)

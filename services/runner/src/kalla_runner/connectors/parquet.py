@@ -8,11 +8,13 @@ is decoded into Arrow files first.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 import pyarrow as pa
 from kalla_common.domain import SourceSpec
@@ -37,6 +39,8 @@ from kalla_runner.connectors.type_names import type_name
 from kalla_runner.pinned import PinnedFiles, pin_file
 from kalla_runner.staging import StagedTable, StageProgress
 from kalla_runner.storage import storage_errors
+
+_FILES_AT_ONCE: Final = 8
 
 
 class ParquetSource(OpenSource):
@@ -124,10 +128,12 @@ class ParquetSource(OpenSource):
 
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        return tuple(
-            part.source.to_disk(folder / f"part-{number:05d}.parquet", more)
-            for number, part in enumerate(self._parts)
-        )
+
+        def bring(number: int) -> Path:
+            return self._parts[number].source.to_disk(folder / f"part-{number:05d}.parquet", more)
+
+        with ThreadPoolExecutor(_FILES_AT_ONCE, "kalla-parquet") as pool:
+            return tuple(pool.map(bring, range(len(self._parts))))
 
     def _decode(self, folder: Path, paths: Sequence[Path], total: int, progress: StageProgress) -> Path:
         target, done = folder / "rows.arrow", 0
