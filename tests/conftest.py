@@ -20,13 +20,16 @@ from hypothesis import settings
 from kalla_cli.buckets import bucket_store
 from kalla_cli.embedded_s3 import embedded_s3
 from kalla_cli.postgres_owner import find_owner, programs
-from kalla_common.s3 import S3Settings
+from kalla_common.s3 import S3Settings, take_s3_settings
 from obstore.store import S3Store
 from psycopg import sql
 
 # A slow machine is no defect: what a test may take is bounded by pytest-timeout alone.
 settings.register_profile("kalla", deadline=None)
 settings.load_profile("kalla")
+
+# What the shell says about somebody's own S3 store must not reach a test.
+take_s3_settings()
 
 
 def free_port() -> int:

@@ -101,7 +101,6 @@ def embedded_s3(home: Path, log: Path, buckets: tuple[str, ...] = BUCKETS) -> Ge
     settings = S3Settings(
         access_key_id=_ACCESS_KEY_ID,
         secret_access_key=SecretStr(secret_file(home / "s3.secret")),
-        session_token=None,
         region="us-east-1",
         endpoint_url=f"http://{LOOPBACK}:{ports['s3'][0]}",
         allow_http=True,
@@ -160,12 +159,10 @@ def _program() -> Path:
 
 def _environment(data: Path, settings: S3Settings) -> dict[str, str]:
     """All that the store is told; nothing of ours, where other variables would be options of its own."""
-    key_id, secret, _ = settings.credentials()
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(data),
-        "AWS_ACCESS_KEY_ID": key_id,
-        "AWS_SECRET_ACCESS_KEY": secret,
+        **settings.environment(),
         **{name: secrets.token_hex(32) for name in _TOKEN_KEYS},
     }
 
