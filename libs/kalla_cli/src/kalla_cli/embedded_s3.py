@@ -41,6 +41,7 @@ _TOKEN_KEYS: Final = (
 )
 _VOLUME_MEGABYTES: Final = 128
 """Every bucket takes a volume at least: with large ones a small disk is soon given away."""
+_MEMORY: Final = "512MiB"
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 
@@ -162,6 +163,8 @@ def _environment(data: Path, settings: S3Settings) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(data),
+        # Its collector waits for twice what is in use; a large file would leave over a gigabyte held.
+        "GOMEMLIMIT": _MEMORY,
         **settings.environment(),
         **{name: secrets.token_hex(32) for name in _TOKEN_KEYS},
     }

@@ -122,22 +122,23 @@ def running_stack(options: UpOptions, stop_request: StopRequest) -> Generator[St
                 Code.INVALID_REQUEST,
                 f"--port and --runner-port both need port {min(shared)}; move them apart.",
             )
+        roots = _roots(options, home)
+        # Looked at before anything starts: what is wrong with it is said at once.
+        database_url = None if options.database_url is None else checked_database(options.database_url)
         children: list[Child] = []
         store, upload_bucket, embedded = _store(options, home, closing)
         if embedded is not None:
             children.append(embedded.child)
-        database_url, database = options.database_url, ""
+        database = ""
         if database_url is None:
             log = home.logs / "postgres.log"
             server = closing.enter_context(embedded_postgres(home.path, log, stop_request.check))
             children.append(server.child)
             database_url, database = server.url(), f"{LOOPBACK}:{server.port}"
-        else:
-            database_url = checked_database(database_url)
         s3 = store.endpoint if embedded is not None else ""
         addresses = Addresses(gateway_ports, runner_ports, database, s3)
         stack = Stack(home, addresses, tuple(children), database_url, store, upload_bucket, stop_request)
-        for child in _start_services(stack, _roots(options, home), closing):
+        for child in _start_services(stack, roots, closing):
             children.append(child)
             stack = replace(stack, children=tuple(children))
             home.write_state(_state(stack, ready=False))
