@@ -61,7 +61,9 @@ async def s3_client(settings: S3Settings, at: S3Address, *, attempts: int) -> As
         response_checksum_validation="when_required",
     )
     try:
-        async with _session(settings).client("s3", endpoint_url=settings.endpoint, config=config) as client:
+        async with _session(*settings.credentials(), settings.signing_region).client(
+            "s3", endpoint_url=settings.endpoint, config=config
+        ) as client:
             yield client
     except ClientError as error:
         raise output_error(error_code(error), at, settings.endpoint) from error
@@ -74,12 +76,11 @@ async def s3_client(settings: S3Settings, at: S3Address, *, attempts: int) -> As
 
 
 @lru_cache(maxsize=1)
-def _session(settings: S3Settings) -> aioboto3.Session:
+def _session(key_id: str, secret: str, token: str | None, region: str) -> aioboto3.Session:
     # Kept: what it knows of S3 takes a quarter of a second to read.
     import aioboto3  # noqa: PLC0415
 
-    key_id, secret, token = settings.credentials()
-    return aioboto3.Session(key_id, secret, token, settings.signing_region)
+    return aioboto3.Session(key_id, secret, token, region)
 
 
 def error_code(error: Exception) -> str:
