@@ -41,6 +41,7 @@ class RunningState:
         gateway, runner: base URLs.
         catalog_grpc, runner_grpc, runner_flight: host:port.
         database: host:port of the embedded PostgreSQL, "" with a database of one's own.
+        s3: endpoint of the embedded S3 store, "" with a store of one's own.
         pid: process id of `kalla up`.
         processes: process ids by name, and when each was started, seconds since 1970.
     """
@@ -52,6 +53,7 @@ class RunningState:
     runner_grpc: str
     runner_flight: str
     database: str
+    s3: str
     pid: int
     processes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 

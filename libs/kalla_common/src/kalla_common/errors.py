@@ -47,6 +47,12 @@ class Code(StrEnum):
     """The run has no results (yet): it is not completed."""
     DATA_NOT_FOUND = "DATA_NOT_FOUND"
     """The file, table or column that a source names does not exist."""
+    UPLOAD_NOT_FOUND = "UPLOAD_NOT_FOUND"
+    """No address was signed for this upload."""
+    UPLOAD_TOO_LARGE = "UPLOAD_TOO_LARGE"
+    """The uploaded file is larger than uploads may be."""
+    EMPTY_FILE = "EMPTY_FILE"
+    """The file has not even a line that names its columns."""
     INVALID_DATA = "INVALID_DATA"
     """The source's content cannot be read exactly (ragged row, bad byte, NaN, ...)."""
     SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
@@ -118,6 +124,9 @@ CATALOGUE: Final[dict[Code, CodeInfo]] = {
     Code.RUN_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
     Code.RESULTS_NOT_READY: CodeInfo(_S.FAILED_PRECONDITION, 409),
     Code.DATA_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
+    Code.UPLOAD_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
+    Code.UPLOAD_TOO_LARGE: CodeInfo(_S.FAILED_PRECONDITION, 413),
+    Code.EMPTY_FILE: CodeInfo(_S.FAILED_PRECONDITION, 400),
     Code.INVALID_DATA: CodeInfo(_S.FAILED_PRECONDITION, 422),
     Code.SCHEMA_MISMATCH: CodeInfo(_S.FAILED_PRECONDITION, 422),
     Code.SOURCE_CHANGED: CodeInfo(_S.ABORTED, 409, retryable=True),
