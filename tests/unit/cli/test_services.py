@@ -36,7 +36,7 @@ def test_the_settings_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (gateway.port, gateway.grpc_port) == ADDRESSES.gateway_ports
     assert gateway.runner_flight == "127.0.0.1:50052"
     assert gateway.upload_bucket == "kalla-uploads"
-    assert gateway.output_root == Path("/srv/kalla/runs")
+    assert gateway.output_root == "/srv/kalla/runs"
 
 
 def test_what_is_on_this_machine_is_reached_past_a_proxy() -> None:
