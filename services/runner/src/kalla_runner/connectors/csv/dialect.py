@@ -112,7 +112,7 @@ def _dialect(head: bytes, record: Record, delimiter: bytes, name: str) -> Dialec
     if any("\0" in column for column in names):
         # No text of PostgreSQL or of most tools holds it, and spreadsheets saved under this name do.
         raise _invalid(
-            f"The header of {name} (line {line}) holds the character U+0000, so it is no CSV; save it as CSV.",
+            f"The header of {name} (line {line}) holds U+0000, so it is no CSV; save it as CSV.",
             line,
         )
     seen: set[str] = set()
