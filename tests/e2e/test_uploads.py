@@ -80,7 +80,8 @@ def test_an_upload_is_registered_as_a_source_like_any_other(kalla: Kalla) -> Non
 def test_confirming_again_answers_the_same_also_at_the_same_moment(kalla: Kalla) -> None:
     upload = uploaded(kalla, QUOTED)
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda _: confirm(kalla, upload), range(4)))
+        asked = [threads.submit(confirm, kalla, upload) for _ in range(4)]
+        answers = [one.result() for one in asked]
     assert {answer.status for answer in answers} == {200}
     assert all(answer.body == answers[0].body for answer in answers)
     assert confirm(kalla, upload).body == answers[0].body
