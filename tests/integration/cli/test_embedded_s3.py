@@ -129,8 +129,17 @@ def test_nothing_of_it_stays_in_the_systems_temporary_folder(home: Path) -> None
     ports = (home / "s3.ports").read_text().split()
     with embedded_s3(home, home / "log") as server:
         server.wait_until_ready()
+        assert list(Path("/tmp").glob(f"weed.*.{server.child.process.pid}")) == []
     left = [path.name for path in Path("/tmp").glob("seaweedfs-*")]
     assert [name for name in left if any(f"-{port}.sock" in name for port in ports)] == []
+
+
+def test_its_own_parts_find_each_other(home: Path) -> None:
+    log = home / "parts.log"
+    with embedded_s3(home, log) as server:
+        server.wait_until_ready()
+        assert wait_until(lambda: "Worker registered successfully" in log.read_text(), 10)
+    assert "connection refused" not in log.read_text()
 
 
 def test_a_bucket_that_is_not_there_is_not_made_by_writing(s3_bucket: S3Bucket) -> None:
