@@ -1,7 +1,8 @@
-"""What all tests share: one real PostgreSQL server, and a fresh database a test."""
+"""What all tests share: one real PostgreSQL server, a fresh database a test, one real OpenSearch server."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import settings
 from kalla_cli.postgres_owner import find_owner, programs
 from psycopg import sql
+
+from tests.opensearch.server import UnavailableError, opensearch
 
 # A slow machine is no defect: what a test may take is bounded by pytest-timeout alone.
 settings.register_profile("kalla", deadline=None)
@@ -85,3 +88,15 @@ def database_url(postgres_url: str) -> Iterator[str]:
         finally:
             drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
             connection.execute(drop)
+
+
+@pytest.fixture(scope="session")
+def opensearch_url() -> Iterator[str]:
+    """Address (http://127.0.0.1:port) of a real server without security, the same for all test processes."""
+    try:
+        with opensearch(shared=os.environ.get("PYTEST_XDIST_TESTRUNUID", "")) as address:
+            yield address
+    except UnavailableError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))

@@ -1,0 +1,198 @@
+"""One way to talk to both engines, through the client library of each.
+
+The libraries connect, pool, authenticate and time out. Answers leave here as text: both libraries
+would read every number of a document as a float.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import quote, urlencode
+
+import elastic_transport
+import opensearchpy
+from elasticsearch import Elasticsearch
+from kalla_common.errors import Code, KallaError
+
+from kalla_runner.connectors.search.address import Product, SearchAddress
+
+CONNECTIONS: Final = 16
+SECONDS: Final = 60.0
+_JSON: Final = {"accept": "application/json", "content-type": "application/json"}
+"""Plain JSON: a versioned media type would be refused by a server of another major version."""
+
+
+class UnansweredError(Exception):
+    """No answer came. `tls` says that the connection failed in its TLS part."""
+
+    def __init__(self, *, tls: bool = False) -> None:
+        super().__init__(tls)
+        self.tls = tls
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status and body of an answer, whatever the status."""
+
+    status: int
+    text: str | bytes
+
+
+class Client(Protocol):
+    """A connected client of one engine; usable from several threads."""
+
+    def ask(
+        self, method: str, path: str, parameters: Mapping[str, str] | None = None, body: Any = None
+    ) -> Answer:
+        """Send a request once.
+
+        Raises:
+            UnansweredError: the server cannot be reached or did not answer in time.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
+def connect(address: SearchAddress) -> Client:
+    """A client for the address; nothing is sent yet.
+
+    Raises:
+        KallaError: INVALID_URI for a ca_certs file that cannot be used.
+    """
+    context = _tls(address) if address.tls else None
+    if address.product is Product.ELASTICSEARCH:
+        return ElasticsearchClient(address, context)
+    return OpenSearchClient(address, context)
+
+
+def _tls(address: SearchAddress) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=address.ca_certs)
+    except (OSError, ssl.SSLError) as error:
+        raise KallaError(
+            Code.INVALID_URI,
+            f"The file {address.ca_certs} of ca_certs holds no readable certificates in PEM.",
+        ) from error
+    if not address.verify_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class _Unread:
+    """Hands bodies on as they are, whatever their media type; takes the place of a library's serializers."""
+
+    def dumps(self, data: Any, mimetype: str | None = None) -> Any:
+        return data
+
+    def loads(self, data: Any, mimetype: str | None = None) -> Any:
+        return data
+
+
+class ElasticsearchClient:
+    """Elasticsearch 8 and 9, by `elasticsearch`."""
+
+    def __init__(self, address: SearchAddress, context: ssl.SSLContext | None) -> None:
+        node = elastic_transport.NodeConfig(
+            "https" if address.tls else "http",
+            address.host,
+            address.port,
+            path_prefix=address.prefix,
+            connections_per_node=CONNECTIONS,
+            ssl_context=context,
+        )
+        self._client = Elasticsearch(
+            [node],
+            request_timeout=SECONDS,
+            max_retries=0,
+            retry_on_timeout=False,
+            randomize_nodes_in_pool=False,
+        )
+        self._transport: Any = self._client.transport
+        self._transport.serializers = _Unread()
+        self._headers = _headers(address)
+
+    def ask(
+        self, method: str, path: str, parameters: Mapping[str, str] | None = None, body: Any = None
+    ) -> Answer:
+        """See Client."""
+        target = f"{path}?{urlencode(parameters)}" if parameters else path
+        content = None if body is None else dumps(body)
+        try:
+            meta, text = self._transport.perform_request(method, target, body=content, headers=self._headers)
+        except elastic_transport.TlsError as error:
+            raise UnansweredError(tls=True) from error
+        except elastic_transport.TransportError as error:
+            raise UnansweredError from error
+        return Answer(meta.status, text or b"")
+
+    def close(self) -> None:
+        """See Client."""
+        self._client.close()
+
+
+class OpenSearchClient:
+    """OpenSearch 2 and 3, by `opensearch-py`."""
+
+    def __init__(self, address: SearchAddress, context: ssl.SSLContext | None) -> None:
+        self._client = opensearchpy.OpenSearch(
+            [{"host": address.host, "port": address.port, "url_prefix": address.prefix}],
+            use_ssl=address.tls,
+            ssl_context=context,
+            timeout=SECONDS,
+            max_retries=0,
+            pool_maxsize=CONNECTIONS,
+        )
+        self._transport: Any = self._client.transport
+        self._transport.serializer = self._transport.deserializer = _Unread()
+        self._headers = _headers(address)
+
+    def ask(
+        self, method: str, path: str, parameters: Mapping[str, str] | None = None, body: Any = None
+    ) -> Answer:
+        """See Client."""
+        content = None if body is None else dumps(body)
+        try:
+            text = self._transport.perform_request(
+                method, path, params=dict(parameters or {}), body=content, headers=self._headers
+            )
+        except opensearchpy.exceptions.SSLError as error:
+            raise UnansweredError(tls=True) from error
+        except opensearchpy.exceptions.ConnectionError as error:
+            raise UnansweredError from error
+        except opensearchpy.exceptions.TransportError as error:
+            # The library has parsed the body of an error; there are no documents in it.
+            return Answer(int(error.status_code), json.dumps(error.info))
+        return Answer(200, text or "")
+
+    def close(self) -> None:
+        """See Client."""
+        self._client.close()
+
+
+def _headers(address: SearchAddress) -> dict[str, str]:
+    """JSON, and the login. Both engines read credentials as UTF-8, which the libraries do not send."""
+    if address.login is not None:
+        token = base64.b64encode(":".join(address.login).encode()).decode()
+        return {**_JSON, "authorization": f"Basic {token}"}
+    if address.api_key is not None:
+        return {**_JSON, "authorization": f"ApiKey {address.api_key}"}
+    return dict(_JSON)
+
+
+def dumps(body: Any) -> bytes:
+    """A request's body."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def path_of(*parts: str) -> str:
+    """A path of percent-encoded parts; commas and stars of index names stay."""
+    return "/" + "/".join(quote(part, safe=",*") for part in parts)
