@@ -90,10 +90,10 @@ def _tls(address: SearchAddress) -> ssl.SSLContext:
 class _Unread:
     """Hands bodies on as they are, whatever their media type; takes the place of a library's serializers."""
 
-    def dumps(self, data: Any, mimetype: str | None = None) -> Any:
+    def dumps(self, data: Any, mimetype: str | None = None) -> Any:  # noqa: ARG002 - the libraries give it
         return data
 
-    def loads(self, data: Any, mimetype: str | None = None) -> Any:
+    def loads(self, data: Any, mimetype: str | None = None) -> Any:  # noqa: ARG002
         return data
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.search.columns import ID, Column, Kind
+from kalla_runner.connectors.search.json_text import dumps
 from kalla_runner.connectors.search.single_values import UnreadableValueError
 from kalla_runner.connectors.search.values import to_arrow
 
@@ -49,8 +50,8 @@ class Decoder:
         spread = self._gathers and any("." in name for document in documents for name in document)
         arrays: list[pa.Array] = []
         for column in self._columns:
-            values = self._values(column, hits, documents, spread=spread)
             try:
+                values = self._values(column, hits, documents, spread=spread)
                 arrays.append(to_arrow(values, column))
             except UnreadableValueError as error:
                 raise _unreadable(error, column, hits[error.position]) from None
@@ -70,18 +71,22 @@ class Decoder:
         else:
             values = [document.get(path) for document in documents]
         if column.by_server:
-            return [_by_server(hit, path, value) for hit, value in zip(hits, values, strict=True)]
+            return [_by_server(hits, place, column, value) for place, value in enumerate(values)]
         if column.constant is not None:
             return [column.constant if value is None else value for value in values]
         return values
 
 
-def _by_server(hit: Hit, path: str, value: Any) -> Any:
-    """The date as the server reads it, else the value itself, which is then an error."""
+def _by_server(hits: Sequence[Hit], place: int, column: Column, value: Any) -> Any:
+    """The date as the server reads it."""
     if value is None or value == []:
         return None
-    found: Any = hit.get("fields", {}).get(path)
-    return value if found is None else found
+    found: Any = hits[place].get("fields", {}).get(column.path)
+    if found is None:
+        written = column.properties.get("format")
+        problem = f"holds {dumps(value)[:80]}, which is not written as its format {written} says"
+        raise UnreadableValueError(place, problem)
+    return found
 
 
 def _at(document: Mapping[str, Any], path: str) -> Any:
