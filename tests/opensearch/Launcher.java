@@ -32,6 +32,9 @@ public final class Launcher {
             settings.put("discovery.type", "single-node");
             settings.putList("discovery.seed_hosts");
             settings.remove("cluster.initial_cluster_manager_nodes");
+            // How often the node looks for points in time that have expired, and the least it keeps them.
+            settings.put("search.keep_alive_interval", "1s");
+            settings.put("point_in_time.init.keep_alive", "2s");
             settings.put("cluster.routing.allocation.disk.threshold_enabled", false);
         });
         runner.build(OpenSearchRunner.newConfigs()

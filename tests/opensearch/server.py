@@ -61,7 +61,7 @@ def opensearch(*, shared: str = "", options: tuple[str, ...] = _JVM) -> Generato
 
 def _room() -> Path:
     """Memory where there is enough of it: a new index waits for the disk several times (0.3 s, else 0.08)."""
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
+    memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ENOUGH_MEMORY:
         return memory
     return Path(tempfile.gettempdir())

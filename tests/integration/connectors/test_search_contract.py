@@ -13,8 +13,8 @@ import pytest
 from kalla_common.domain import FilterCondition
 from kalla_runner.connectors.base import OpenSource, ReadSession
 
-from tests.integration.connectors.basic_auth import refusing_proxy
 from tests.integration.connectors.contract import ConnectorContract, SourceMaker
+from tests.integration.connectors.http_proxy import refusing_proxy
 from tests.integration.connectors.search_indices import Indices, opened_indices
 
 TYPES: dict[str, dict[str, Any]] = {

@@ -124,7 +124,7 @@ MISFITS: list[tuple[str, dict[str, Any], str, str]] = [
     ("a malformed integer", {"type": "long", "ignore_malformed": True}, '"abc"', "'abc'"),
     ("a malformed date", {"type": "date", "ignore_malformed": True}, '"31.12.2026"', "format"),
     ("a malformed date that the server reads", {"type": "date", "format": "dd MMM yyyy", "ignore_malformed": True},
-     '"2026"', "'2026'"),
+     '"2026"', "dd MMM yyyy"),
     ("a list", {"type": "keyword"}, '["a","b"]', "list of 2"),
     ("a list of numbers", {"type": "long"}, "[1,2]", "list of 2"),
     ("half a surrogate pair", {"type": "keyword", "index": False, "doc_values": False}, '"\\ud800"', "surrogate"),

@@ -38,7 +38,7 @@ def check_source(alias: str, source_type: str, uri: str) -> None:
 
 
 def check_uri(alias: str, uri: str) -> None:
-    """Require what every reader of `uri` needs: a PostgreSQL URI names its table, a search engine's its index.
+    """Require what every reader of `uri` needs: PostgreSQL a table, a search engine an index.
 
     Raises:
         KallaError: INVALID_URI.

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 import elastic_transport
 import opensearchpy
+import urllib3
 from elasticsearch import Elasticsearch
 from kalla_common.errors import Code, KallaError
 
@@ -84,6 +85,8 @@ def _tls(address: SearchAddress) -> ssl.SSLContext:
     if not address.verify_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        # Said in the URI; no need to hear it again with every request.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return context
 
 
@@ -101,21 +104,19 @@ class ElasticsearchClient:
     """Elasticsearch 8 and 9, by `elasticsearch`."""
 
     def __init__(self, address: SearchAddress, context: ssl.SSLContext | None) -> None:
+        # The library would make an unchecked context check again.
+        trust: dict[str, Any] = {"ssl_context": context}
+        if not address.verify_certs:
+            trust = {"verify_certs": False, "ssl_show_warn": False}
         node = elastic_transport.NodeConfig(
             "https" if address.tls else "http",
             address.host,
             address.port,
             path_prefix=address.prefix,
             connections_per_node=CONNECTIONS,
-            ssl_context=context,
+            **trust,
         )
-        self._client = Elasticsearch(
-            [node],
-            request_timeout=SECONDS,
-            max_retries=0,
-            retry_on_timeout=False,
-            randomize_nodes_in_pool=False,
-        )
+        self._client = Elasticsearch([node])
         self._transport: Any = self._client.transport
         self._transport.serializers = _Unread()
         self._headers = _headers(address)
@@ -127,7 +128,9 @@ class ElasticsearchClient:
         target = f"{path}?{urlencode(parameters)}" if parameters else path
         content = None if body is None else dumps(body)
         try:
-            meta, text = self._transport.perform_request(method, target, body=content, headers=self._headers)
+            meta, text = self._transport.perform_request(
+                method, target, body=content, headers=self._headers, max_retries=0, request_timeout=SECONDS
+            )
         except elastic_transport.TlsError as error:
             raise UnansweredError(tls=True) from error
         except elastic_transport.TransportError as error:

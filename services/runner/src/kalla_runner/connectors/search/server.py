@@ -153,10 +153,15 @@ class PointInTime:
         self.what = f"index {index!r}"
         parameters = {"keep_alive": KEEP_ALIVE, "preference": _COPY, **self._calls.open_parameters}
         path = path_of(index, *self._calls.open_path)
-        opened, _ = server.ask("POST", path, parameters, None, self.what)
-        shards: Any = opened.get("_shards", {})
-        if shards.get("total") == 0:
-            raise KallaError(Code.DATA_NOT_FOUND, f"No open index of {server.address.server} fits {index!r}.")
+        try:
+            opened, _ = server.ask("POST", path, parameters, None, self.what)
+        except KallaError:
+            # OpenSearch has no better words than "invalid id" for a pattern that fits nothing.
+            if "*" in index and not server.ask("GET", path_of(index), None, None, self.what)[0]:
+                raise self._nothing_fits(index) from None
+            raise
+        if opened["_shards"]["total"] == 0:
+            raise self._nothing_fits(index)
         self.id = str(opened[self._calls.id_name])
         self._stopped = Event()
         Thread(target=self._renew, name="search-point-in-time", daemon=True).start()
@@ -190,6 +195,10 @@ class PointInTime:
         ids: str | Sequence[str] = self.id if self._calls.id_name == "id" else [self.id]
         with suppress(KallaError):
             self._server.ask("DELETE", self._calls.close_path, None, {self._calls.id_name: ids}, self.what)
+
+    def _nothing_fits(self, index: str) -> KallaError:
+        server = self._server.address.server
+        return KallaError(Code.DATA_NOT_FOUND, f"No open index of {server} fits {index!r}.")
 
     def _check_shards(self, found: Mapping[str, Any]) -> None:
         failed: Any = found.get("_shards", {})
