@@ -96,9 +96,11 @@ class Unread:
     """Hands bodies on as they are, whatever their media type; takes the place of a library's serializers."""
 
     def dumps(self, data: Any, mimetype: str | None = None) -> Any:  # noqa: ARG002 - the libraries give it
+        """The body of a request."""
         return data
 
     def loads(self, data: Any, mimetype: str | None = None) -> Any:  # noqa: ARG002
+        """The body of an answer."""
         return data
 
 
