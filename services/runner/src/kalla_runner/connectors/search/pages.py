@@ -19,7 +19,8 @@ from kalla_runner.connectors.search.json_text import loads
 from kalla_runner.connectors.search.query import Query
 from kalla_runner.connectors.search.server import PointInTime
 
-_FIRST_PAGE: Final = 200
+_FIRST_PAGE: Final = 25
+"""Few, as nothing is known yet of how long the documents are."""
 _GROWTH: Final = 8
 MOST_HITS: Final = 10_000
 """Hits of a page, unless the index allows fewer."""
