@@ -23,6 +23,8 @@ RUN_SECONDS = 60.0
 ENDED = ("completed", "failed", "cancelled")
 OUTPUTS = ("matched", "unmatched_left", "unmatched_right")
 
+KINDS = {"postgres": "postgres", "opensearch": "elasticsearch", "elasticsearch": "elasticsearch"}
+
 Row = tuple[str | None, ...]
 
 
@@ -141,7 +143,7 @@ def recipe(
     """An inline recipe; each side is (alias, URI, primary key)."""
 
     def side(alias: str, uri: str | Path | None, key: Sequence[str]) -> dict[str, Any]:
-        kind = "postgres" if str(uri).startswith("postgres") else "file"
+        kind = next((kind for start, kind in KINDS.items() if str(uri).startswith(start)), "file")
         body: dict[str, Any] = {"alias": alias, "type": kind, "primary_key": list(key)}
         return body if uri is None else {**body, "uri": str(uri)}
 
@@ -155,13 +157,17 @@ def up_command(home: Path, *options: str) -> list[str]:
 
 
 @contextmanager
-def running_kalla(home: Path, data: Path, *options: str) -> Generator[Kalla]:
-    """A `kalla up` on free ports that is ready; stopped by SIGTERM on leaving, and nothing may stay of it."""
+def running_kalla(home: Path, data: Path, *options: str, **environment: str) -> Generator[Kalla]:
+    """A `kalla up` on free ports that is ready; stopped by SIGTERM on leaving, and nothing may stay of it.
+
+    `environment` is added to this process's own.
+    """
     process = subprocess.Popen(
         up_command(home, "--allow-path", str(data), *options),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env=os.environ | environment,
     )
     pids: list[int] = []
     try:

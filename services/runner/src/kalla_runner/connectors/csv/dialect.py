@@ -69,9 +69,7 @@ def _header(head: bytes, start: int, name: str, *, complete: bool) -> tuple[Reco
     if start == len(head):
         if not complete:
             return None
-        raise KallaError(
-            Code.INVALID_DATA, f"The file {name} is empty; its first line must name the columns."
-        )
+        raise KallaError(Code.EMPTY_FILE, f"The file {name} is empty; its first line must name the columns.")
     candidates = [_Candidate.of(head, start, delimiter) for delimiter in _DELIMITERS]
     likely = b"\t" if ".tsv" in name.lower() else b","
     # The one that splits off the most fields, even if one of them turns out to be malformed.
@@ -111,6 +109,12 @@ def _dialect(head: bytes, record: Record, delimiter: bytes, name: str) -> Dialec
         raise _invalid(
             f"The header of {name} (line {line}) is not UTF-8 text; save the file as UTF-8.", line
         ) from error
+    if any("\0" in column for column in names):
+        # No text of PostgreSQL or of most tools holds it, and spreadsheets saved under this name do.
+        raise _invalid(
+            f"The header of {name} (line {line}) holds U+0000, so it is no CSV; save it as CSV.",
+            line,
+        )
     seen: set[str] = set()
     for position, column in enumerate(names, start=1):
         if not column.strip():
