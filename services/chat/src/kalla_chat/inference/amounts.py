@@ -1,0 +1,254 @@
+"""How the amounts of two rows that belong together are related: sign, unit, fee, tolerance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from kalla_chat.inference.columns import Column, Ints
+from kalla_chat.inference.links import Pairs, align
+from kalla_chat.inference.tolerance import Tolerance, find_tolerance
+
+Mask = npt.NDArray[np.bool_]
+
+FACTOR_PLACES: Final = 4
+_ONE: Final = 10**FACTOR_PLACES
+_UNITS: Final = (100, 1000)
+_USUAL: Final = 0.5
+"""Share of pairs that a relation must hold for, to be one."""
+_SECOND: Final = 0.05
+"""Share of pairs from which on a second fixed difference is a rule and no accident."""
+_FIT_PAIRS: Final = 20_000
+_PENALTY: Final = 0.03
+"""What a relation with one more figure in it must explain in addition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """`right = factor * left + fixed`, for one of the `fixed` and within the tolerance.
+
+    Attributes:
+        sign: 1, -1 for opposite signs, 0 where only the sizes agree.
+        factor: in ten-thousandths.
+        fixed: in units; usually just 0.
+    """
+
+    sign: int = 1
+    factor: int = _ONE
+    fixed: tuple[int, ...] = (0,)
+    tolerance: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether the amounts are equal but for sign and tolerance."""
+        return self.factor == _ONE and self.fixed == (0,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AmountFit:
+    """A relation between two columns, and how many of the pairs it explains.
+
+    `chance`: share of random pairs that it would explain.
+    """
+
+    left: Column
+    right: Column
+    relation: Relation
+    scale: int
+    support: int
+    tested: int
+    chance: float
+
+    @property
+    def share(self) -> float:
+        """Share of the pairs."""
+        return self.support / max(self.tested, 1)
+
+    @property
+    def lift(self) -> float:
+        """1.0 where all pairs agree, 0.0 where no more do than by chance."""
+        return (self.share - self.chance) / max(1.0 - self.chance, 1e-9)
+
+
+def residuals(left: Ints, right: Ints, relation: Relation) -> Ints:
+    """Least distance of each pair from the relation, in ten-thousandths of a unit."""
+    if relation.sign == 0:
+        left, right = np.abs(left), np.abs(right)
+    elif relation.sign < 0:
+        right = -right
+    base = right * _ONE - left * relation.factor
+    distances = [np.abs(base - fixed * _ONE) for fixed in relation.fixed]
+    return np.minimum.reduce(distances)
+
+
+def holds(left: Ints, right: Ints, relation: Relation) -> Mask:
+    """Whether the relation holds for each pair, exactly."""
+    return residuals(left, right, relation) <= relation.tolerance * _ONE
+
+
+def decimal(units: int, scale: int) -> Decimal:
+    """Units as an amount."""
+    return Decimal(units).scaleb(-scale)
+
+
+def fit_columns(
+    left: Column, right: Column, pairs: Pairs, given: Decimal | None, rejected: Pairs | None = None
+) -> AmountFit | None:
+    """Find the relation of two columns over pairs of rows; None if there is none."""
+    aligned = align(left, right)
+    if aligned is None or left.amounts is None or right.amounts is None or not len(pairs):
+        return None
+    one, two, scale = aligned
+    if max(int(np.abs(one).max(initial=0)), int(np.abs(two).max(initial=0))) > 1 << 45:
+        return None  # times ten thousand they would leave 64 bits
+    both = left.amounts.valid[pairs.left] & right.amounts.valid[pairs.right]
+    l, r = one[pairs.left[both]], two[pairs.right[both]]
+    bad = (one[rejected.left], two[rejected.right]) if rejected is not None and len(rejected) else None
+    relation = fit(l, r, scale, given, bad)
+    if relation is None:
+        return None
+    support = int(holds(l, r, relation).sum())
+    chance = chance_of(one[left.amounts.valid], two[right.amounts.valid], relation)
+    return AmountFit(left, right, relation, scale, support, len(pairs), chance)
+
+
+def fit(
+    left: Ints, right: Ints, scale: int, given: Decimal | None, rejected: tuple[Ints, Ints] | None = None
+) -> Relation | None:
+    """Find the relation that explains most of the pairs; None if it is fewer than half."""
+    if not len(left):
+        return None
+    best: tuple[float, Relation] | None = None
+    for relation in _relations(left, right):
+        done = _with_tolerance(left, right, relation, scale, given, rejected)
+        cost = (relation.sign != 1) * 0.01 + (relation.factor != _ONE) * _PENALTY
+        cost += len([f for f in relation.fixed if f]) * _PENALTY
+        score = float(holds(left, right, done).mean()) - cost
+        if best is None or score > best[0] + 1e-12:
+            best = (score, done)
+    if best is None or best[0] < _USUAL - _PENALTY:
+        return None
+    return best[1]
+
+
+def _with_tolerance(
+    left: Ints,
+    right: Ints,
+    relation: Relation,
+    scale: int,
+    given: Decimal | None,
+    rejected: tuple[Ints, Ints] | None,
+) -> Relation:
+    if given is not None:
+        limit = int((given.scaleb(scale)).to_integral_value(rounding="ROUND_FLOOR"))
+    else:
+        away = -(-residuals(left, right, relation) // _ONE)
+        least = None
+        if rejected is not None:
+            least = int((-(-residuals(*rejected, relation) // _ONE)).min())
+        found: Tolerance = find_tolerance(away, int(np.median(np.abs(left))), least or None)
+        limit = found.limit
+    return Relation(relation.sign, relation.factor, relation.fixed, limit)
+
+
+def _relations(left: Ints, right: Ints) -> list[Relation]:
+    """Relations worth a look, simplest first."""
+    signs = _signs(left, right)
+    found = [Relation(sign) for sign in signs]
+    for sign in signs[:1]:
+        l, r = (np.abs(left), np.abs(right)) if sign == 0 else (left, sign * right)
+        places = _spread(l, r)
+        l, r = l[places], r[places]
+        if int(np.abs(l).max(initial=0)) < 1 << 37:  # a thousand times as much still fits 64 bits
+            found += [Relation(sign, _ONE * unit) for unit in _UNITS]
+        found += [Relation(sign, factor) for factor in _ratios(l, r)]
+        found += _fixed(l, r, sign)
+        for factor in _slopes(l, r):
+            rest = r * _ONE - l * factor
+            offset = _mode((rest + _ONE // 2) // _ONE)
+            if offset:
+                found.append(Relation(sign, factor, (offset,)))
+    return list(dict.fromkeys(found))
+
+
+def _signs(left: Ints, right: Ints) -> list[int]:
+    """The signs that fit best, first the likeliest: by how many of the pairs have them."""
+    one, two = np.sign(left), np.sign(right)
+    same, other = int((one == two).sum()), int((one == -two).sum())
+    signs = [1, -1] if same >= other else [-1, 1]
+    return [*signs, 0] if 0 < min(same, other) else signs[:1]
+
+
+def _spread(left: Ints, right: Ints) -> Ints:
+    """Places of pairs spread over the sizes, the same whatever their order."""
+    order = np.lexsort((right, left))
+    step = max(1, len(order) // _FIT_PAIRS)
+    return order[::step]
+
+
+def _ratios(left: Ints, right: Ints) -> list[int]:
+    """Factors that many pairs share; large amounts show them best."""
+    large = np.abs(left) >= max(int(np.median(np.abs(left))), 1)
+    if not large.any():
+        return []
+    return _common_factors(right[large] / left[large])
+
+
+def _slopes(left: Ints, right: Ints) -> list[int]:
+    half = len(left) // 2
+    if half == 0:
+        return []
+    run, rise = left[half : 2 * half] - left[:half], right[half : 2 * half] - right[:half]
+    good = run > 0
+    return _common_factors(rise[good] / run[good])
+
+
+def _common_factors(ratios: npt.NDArray[np.float64]) -> list[int]:
+    found: list[int] = []
+    for places in (2, 3, 4):
+        rounded = np.round(ratios, places)
+        rounded = rounded[(np.abs(rounded) < 2) & (rounded > 0)]  # noqa: PLR2004  # a fee, no exchange rate
+        if not len(rounded):
+            continue
+        values, counts = np.unique(rounded, return_counts=True)
+        found.append(int(round(float(values[np.argmax(counts)]) * _ONE)))
+    return [f for f in dict.fromkeys(found) if f != _ONE]
+
+
+def _fixed(left: Ints, right: Ints, sign: int) -> list[Relation]:
+    """A fixed fee, for all pairs or beside those without one."""
+    common = Counter((right - left).tolist())
+    first = sorted(common.items(), key=lambda item: (-item[1], abs(item[0]), item[0]))[:3]
+    often = [difference for difference, n in first if n >= max(3, _SECOND * len(left))]
+    found = [Relation(sign, _ONE, (difference,)) for difference in often if difference]
+    if len(often) > 1:
+        found.append(Relation(sign, _ONE, tuple(sorted(often[:2], key=lambda d: (abs(d), d)))))
+    return found
+
+
+def _mode(values: Ints) -> int:
+    found, counts = np.unique(values, return_counts=True)
+    return int(found[np.argmax(counts)])
+
+
+def chance_of(left: Ints, right: Ints, relation: Relation) -> float:
+    """Share of all pairs (left, right) for which the relation holds."""
+    if not len(left) or not len(right):
+        return 0.0
+    if relation.sign == 0:
+        left, right = np.abs(left), np.abs(right)
+    elif relation.sign < 0:
+        right = -right
+    ordered = np.sort(right)
+    total = 0
+    for fixed in relation.fixed:
+        point = left * relation.factor + fixed * _ONE
+        low = -(-(point - relation.tolerance * _ONE) // _ONE)
+        high = (point + relation.tolerance * _ONE) // _ONE
+        total += int((np.searchsorted(ordered, high, "right") - np.searchsorted(ordered, low, "left")).sum())
+    return min(1.0, total / (len(left) * len(right)))

@@ -1,0 +1,171 @@
+"""Finds the column pairs that hold the same values, whatever their spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from kalla_chat.inference.columns import Codes, Column, Side
+from kalla_chat.inference.embedded import extractor
+from kalla_chat.inference.links import Counts, Link, count, keyable, text_link
+from kalla_chat.inference.views import DIGITS, LADDER, LETTERS, PARTS, PLAIN, View, affixes, chained, without
+
+LEAST_VALUES: Final = 3
+"""Distinct values that two columns must share to be looked at."""
+_LONGER: Final = 1.5
+"""An id is looked for in texts whose average is this many times as long."""
+_CLOSE: Final = 0.999
+"""A simpler spelling is stated if it finds this share of the rows that the best one finds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """A link with what it joins."""
+
+    link: Link
+    counts: Counts
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Best first: rows found, then the simplest spelling, then names; never the order of columns."""
+        found = self.counts
+        return (-(found.left + found.right), found.excess, self.link.rank, self.link.names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Viewed:
+    """A column's values under one view: their ids in a dictionary of all columns, and rows by value."""
+
+    column: Column
+    view: View
+    ids: Codes
+
+
+def discover(left: Side, right: Side) -> list[Found]:
+    """Every column pair that shares values, each in the simplest spelling that loses nothing."""
+    pairs: dict[tuple[str, str], tuple[Column, Column]] = {}
+    for general in ("parts", "bare", "digits"):
+        for one, two in _overlapping(_columns(left), _columns(right), general):
+            pairs[one.name, two.name] = (one, two)
+    found = [best for one, two in pairs.values() for best in _spellings(one, two)]
+    found += _embedded(left, right)
+    return sorted(found, key=lambda f: f.order)
+
+
+def _columns(side: Side) -> list[Column]:
+    return [column for column in side.columns if keyable(column)]
+
+
+def _overlapping(
+    left: Sequence[Column], right: Sequence[Column], general: str
+) -> Iterator[tuple[Column, Column]]:
+    viewed = [(column, _general(column, general).apply(column.texts)) for column in (*left, *right)]
+    if not viewed:
+        return
+    arrays = [v.cast(pa.string()) for _, v in viewed]
+    encoded = pa.concat_arrays(arrays).dictionary_encode()
+    ids = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    empty = encoded.dictionary.index("").as_py()
+    size = len(encoded.dictionary)
+    cuts = np.cumsum([0, *(len(a) for a in arrays)])
+    parts = [np.unique(ids[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts = [p[(p >= 0) & (p != empty)] for p in parts]
+    held = np.zeros(size + 1, np.bool_)
+    for column, mine in zip(left, parts[: len(left)], strict=True):
+        held[:] = False
+        held[mine] = True
+        for other, theirs in zip(right, parts[len(left) :], strict=True):
+            if int(held[theirs].sum()) >= LEAST_VALUES or _all_shared(held, mine, theirs):
+                yield column, other
+
+
+def _all_shared(held: np.typing.NDArray[np.bool_], mine: Codes, theirs: Codes) -> bool:
+    """Whether columns of one or two values, such as a currency, hold the same ones."""
+    return 0 < len(theirs) < LEAST_VALUES and len(mine) < LEAST_VALUES and bool(held[theirs].any())
+
+
+def _general(column: Column, general: str) -> View:
+    if general == "bare":
+        return chained(_bare(column), PARTS)
+    return PARTS if general == "parts" else DIGITS
+
+
+def _bare(column: Column) -> View:
+    found = affixes(column.texts)
+    return without(found) if found.prefix or found.suffix else PLAIN
+
+
+def _spellings(left: Column, right: Column) -> Iterator[Found]:
+    """The best spelling of a pair; also the best one without taking letters away, where that is another."""
+    tried: list[Found] = []
+    for view in LADDER:
+        if view is DIGITS:
+            tried += _without_affixes(left, right)
+        tried.append(_found(left, right, view, view))
+    kept = [f for f in tried if f.counts.values]
+    if not kept:
+        return
+    spelled = [f for f in kept if f.link.left_view is not DIGITS]
+    for group in (spelled, kept):
+        best = _simplest(group)
+        if best is not None and not (group is kept and spelled and best in spelled):
+            yield best
+
+
+def _found(left: Column, right: Column, left_view: View, right_view: View) -> Found:
+    link = text_link(left, right, left_view, right_view)
+    return Found(link, count((link.left_codes, link.right_codes)))
+
+
+def _without_affixes(left: Column, right: Column) -> list[Found]:
+    views = (_bare(left), _bare(right))
+    if views == (PLAIN, PLAIN):
+        return []
+    return [_found(left, right, *views)] + [
+        _found(left, right, chained(views[0], then), chained(views[1], then)) for then in (LETTERS, PARTS)
+    ]
+
+
+def _simplest(tried: Sequence[Found]) -> Found | None:
+    if not tried:
+        return None
+    most = max(f.counts.left + f.counts.right for f in tried)
+    good = [f for f in tried if f.counts.left + f.counts.right >= _CLOSE * most]
+    # Of spellings that find as much, those that mix up values of one side come last.
+    return min(
+        good, key=lambda f: (round(f.counts.excess, 3), f.link.rank, -(f.counts.left + f.counts.right))
+    )
+
+
+def _embedded(left: Side, right: Side) -> Iterator[Found]:
+    for ids, texts, turned in ((left, right, False), (right, left, True)):
+        for id_column in _columns(ids):
+            for text_column in _columns(texts):
+                if _longer(text_column, id_column):
+                    yield from _inside(id_column, text_column, turned=turned)
+
+
+def _longer(text: Column, ids: Column) -> bool:
+    lengths = [
+        sum(len(str(t)) for t in c.texts.to_pylist()[:500]) / min(len(c.texts), 500) for c in (text, ids)
+    ]
+    return len(ids.texts) >= LEAST_VALUES and lengths[0] >= _LONGER * lengths[1]
+
+
+def _inside(ids: Column, text: Column, *, turned: bool) -> Iterator[Found]:
+    tried: list[Found] = []
+    for loose in (False, True):
+        view = extractor(ids.texts, loose=loose)
+        if view is None:
+            continue
+        for plain in (LETTERS, PARTS) if loose else (PLAIN,):
+            there = chained(view, plain) if loose else view
+            pair = (text, ids, there, plain) if turned else (ids, text, plain, there)
+            tried.append(_found(*pair))
+    best = _simplest([f for f in tried if f.counts.values >= LEAST_VALUES])
+    if best is not None:
+        yield best
