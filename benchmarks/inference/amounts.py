@@ -73,7 +73,7 @@ def collective_payments(random: Random, n: int) -> Labelled:
             total += amount
         if random.random() < 0.93:
             wrong = random.random() < 0.03
-            line = f"{code(random, 10)}{batch}"
+            line = code(random, 12)
             right.append(
                 {
                     "bank_line": line,
@@ -92,6 +92,7 @@ def card_fees(random: Random, n: int) -> Labelled:
     left: list[Row] = []
     right: list[Row] = []
     truth: Pairs = set()
+    lines = distinct(random, n, lambda r: code(r, 9).lower())
     for i, order in enumerate(distinct(random, n, lambda r: f"ord_{code(r, 10).lower()}")):
         amount = cents(random, 800, 90_000)
         left.append(
@@ -102,14 +103,14 @@ def card_fees(random: Random, n: int) -> Labelled:
             bad = random.random() < 0.03
             right.append(
                 {
-                    "payout_line": f"txn_{i:07d}",
+                    "payout_line": f"txn_{lines[i]}",
                     "source": order,
                     "net": money(amount - fee - (random.randint(200, 700) if bad else 0)),
                     "available": day(random),
                 }
             )
             if not bad:
-                truth.add((order, f"txn_{i:07d}"))
+                truth.add((order, f"txn_{lines[i]}"))
     return labelled(random, left, right, ("order_id", "payout_line"), truth)
 
 
@@ -126,7 +127,7 @@ def wire_fees(random: Random, n: int) -> Labelled:
             short = 1500 if fate < 0.3 else random.randint(1, 19_000) if fate < 0.35 else 0
             right.append(
                 {
-                    "wire": f"W{code(random, 6)}{i}",
+                    "wire": f"W{code(random, 9)}",
                     "bill_no": ref,
                     "received": money(amount - short),
                     "at": f"{day(random)}T0{random.randint(0, 9)}:15:00",
@@ -142,19 +143,20 @@ def typos(random: Random, n: int) -> Labelled:
     left: list[Row] = []
     right: list[Row] = []
     truth: Pairs = set()
+    transfers = random.sample(range(10 * n), n)
     for i, ref in enumerate(distinct(random, n, lambda r: f"{code(r, 3)}-{r.randint(10**6, 10**7 - 1)}")):
         amount, on = cents(random), day(random)
         left.append({"claim": ref, "approved": money(amount), "approved_on": on})
         if random.random() < 0.93:
             right.append(
                 {
-                    "transfer": f"TR{i:07d}",
+                    "transfer": f"TR{transfers[i]:07d}",
                     "claim_ref": _mistyped(random, ref) if random.random() < 0.25 else ref,
                     "amount": money(amount),
                     "executed": later(on, random.randint(0, 10)),
                 }
             )
-            truth.add((ref, f"TR{i:07d}"))
+            truth.add((ref, f"TR{transfers[i]:07d}"))
     return labelled(random, left, right, ("claim", "transfer"), truth)
 
 
@@ -181,7 +183,7 @@ def no_reference(random: Random, n: int) -> Labelled:
         if random.random() < 0.95:
             right.append(
                 {
-                    "credit": f"{code(random, 7)}{i}",
+                    "credit": code(random, 11),
                     "amount": money(amount),
                     "booked": later(on, random.randint(0, 3)),
                     "text": random.choice(("CASH", "DEPOSIT", "CASH DEPOSIT")),
@@ -196,19 +198,20 @@ def subscriptions(random: Random, n: int) -> Labelled:
     left: list[Row] = []
     right: list[Row] = []
     truth: Pairs = set()
+    collections = random.sample(range(10 * n), n)
     for i, mandate in enumerate(random.sample(range(10**8, 10**9), n)):
         amount, on = random.choice((999, 1999, 4999)), day(random, 28)
         left.append({"subscription": f"SUB{i:06d}", "mandate": mandate, "price": money(amount), "due": on})
         if random.random() < 0.9:
             right.append(
                 {
-                    "collection": f"COL{i:06d}",
+                    "collection": f"COL{collections[i]:06d}",
                     "mandate_ref": f"{mandate:012d}",
                     "amount": money(amount),
                     "collected": later(on, random.randint(0, 3)),
                 }
             )
-            truth.add((f"SUB{i:06d}", f"COL{i:06d}"))
+            truth.add((f"SUB{i:06d}", f"COL{collections[i]:06d}"))
     return labelled(random, left, right, ("subscription", "collection"), truth)
 
 

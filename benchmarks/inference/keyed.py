@@ -105,6 +105,7 @@ def case_and_spaces(random: Random, n: int) -> Labelled:
     left: list[Row] = []
     right: list[Row] = []
     truth: Pairs = set()
+    slips = random.sample(range(50_000, 50_000 + 3 * n), n)
     for i, ref in enumerate(distinct(random, n, lambda r: f"{code(r, 4)}-{code(r, 4)}")):
         quantity = random.randint(1, 40)
         left.append({"order_no": ref, "quantity": quantity, "ordered": day(random), "buyer": company(random)})
@@ -120,7 +121,7 @@ def case_and_spaces(random: Random, n: int) -> Labelled:
                     "carrier": random.choice("ABCD"),
                 }
             )
-            truth.add((ref, 50_000 + i))
+            truth.add((ref, slips[i]))
     return labelled(random, left, right, ("order_no", "slip"), truth)
 
 
@@ -160,6 +161,7 @@ def remittance_text(random: Random, n: int) -> Labelled:
     left: list[Row] = []
     right: list[Row] = []
     truth: Pairs = set()
+    entries = random.sample(range(10**8), n)
     for i, number in enumerate(random.sample(range(10**6, 10**7), n)):
         ref, amount, on = f"RE{number}", cents(random), day(random)
         left.append({"invoice": ref, "gross": money(amount), "issued": on, "customer": company(random)})
@@ -170,14 +172,14 @@ def remittance_text(random: Random, n: int) -> Labelled:
             paid = amount if random.random() < 0.95 else amount * random.randint(30, 80) // 100
             right.append(
                 {
-                    "entry": f"E{i:08d}",
+                    "entry": f"E{entries[i]:08d}",
                     "purpose": text,
                     "credit": money(paid),
                     "booking_day": later(on, random.randint(2, 30)),
                 }
             )
             if paid == amount:
-                truth.add((ref, f"E{i:08d}"))
+                truth.add((ref, f"E{entries[i]:08d}"))
     return labelled(random, left, right, ("invoice", "entry"), truth)
 
 
@@ -186,6 +188,7 @@ def composite(random: Random, n: int) -> Labelled:
     left: list[Row] = []
     right: list[Row] = []
     truth: Pairs = set()
+    cards = distinct(random, n, lambda r: code(r, 9))
     for i in range(n):
         store, on, receipt = i % 7 + 1, later(day(random, 1), i // 7 % 30), i // 210 + 1
         amount = cents(random, 100, 30_000)
@@ -200,7 +203,7 @@ def composite(random: Random, n: int) -> Labelled:
             }
         )
         if random.random() < 0.93:
-            card = f"T{code(random, 8)}{i}"
+            card = f"T{cards[i]}"
             paid = amount if random.random() < 0.98 else amount + random.randint(100, 900)
             right.append(
                 {
@@ -262,6 +265,7 @@ def shared_reference(random: Random, n: int) -> Labelled:
     left: list[Row] = []
     right: list[Row] = []
     truth: Pairs = set()
+    statements = random.sample(range(10 * n), n)
     for i in range(n):
         contract, currency = f"C{i // 3:06d}", ("EUR", "USD", "CHF")[i % 3]
         amount = random.choice((10_000, 25_000, 50_000, 99_900))
@@ -277,14 +281,14 @@ def shared_reference(random: Random, n: int) -> Labelled:
         if random.random() < 0.9:
             right.append(
                 {
-                    "statement": f"ST{i:07d}",
+                    "statement": f"ST{statements[i]:07d}",
                     "agreement": contract,
                     "ccy": currency,
                     "balance": money(amount + random.choice((0, 0, 0, 1, -1))),
                     "valued": day(random, 5),
                 }
             )
-            truth.add((f"PO{i:07d}", f"ST{i:07d}"))
+            truth.add((f"PO{i:07d}", f"ST{statements[i]:07d}"))
     return labelled(random, left, right, ("position", "statement"), truth)
 
 

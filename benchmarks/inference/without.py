@@ -50,12 +50,10 @@ def price_points(random: Random, n: int) -> Labelled:
     right: list[Row] = []
     for i in range(n):
         amount, on = money(random.choice((999, 1999, 4999))), day(random, 7)
-        left.append(
-            {"ticket": code(random, 9) + str(i), "price": amount, "sold": on, "gate": random.randint(1, 4)}
-        )
+        left.append({"ticket": code(random, 11), "price": amount, "sold": on, "gate": random.randint(1, 4)})
         right.append(
             {
-                "charge": f"ch_{code(random, 9)}{i}",
+                "charge": f"ch_{code(random, 11)}",
                 "amount": amount,
                 "charged": on,
                 "terminal": random.randint(1, 6),
@@ -68,7 +66,7 @@ def other_references(random: Random, n: int) -> Labelled:
     """References of two systems that never meet; currency, country and day do."""
     left: list[Row] = [
         {
-            "order": f"WEB-{code(random, 7)}{i}",
+            "order": f"WEB-{code(random, 10)}",
             "currency": random.choice(("EUR", "USD")),
             "country": random.choice(("DE", "FR", "IT", "ES")),
             "total": money(cents(random)),
@@ -78,7 +76,7 @@ def other_references(random: Random, n: int) -> Labelled:
     ]
     right: list[Row] = [
         {
-            "shipment": f"1Z{random.randint(10**9, 10**10 - 1)}{i}",
+            "shipment": f"1Z{random.randint(10**13, 10**14 - 1)}",
             "currency": random.choice(("EUR", "USD")),
             "to_country": random.choice(("DE", "FR", "IT", "ES")),
             "insured": money(cents(random)),
@@ -94,7 +92,7 @@ def customers_only(random: Random, n: int) -> Labelled:
     customers = distinct(random, max(5, n // 12), lambda r: f"CU{r.randint(10_000, 9_999_999)}")
     left: list[Row] = [
         {
-            "order": f"O{i:07d}",
+            "order": f"O{random.randrange(10**10):010d}",
             "customer": random.choice(customers),
             "name": company(random),
             "amount": money(cents(random)),
@@ -104,7 +102,7 @@ def customers_only(random: Random, n: int) -> Labelled:
     ]
     right: list[Row] = [
         {
-            "ticket": f"T{i:07d}",
+            "ticket": f"T{random.randrange(10**10):010d}",
             "client": random.choice(customers),
             "minutes": random.randint(5, 400),
             "cost": money(cents(random)),

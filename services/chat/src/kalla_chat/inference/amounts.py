@@ -18,7 +18,9 @@ Mask = npt.NDArray[np.bool_]
 
 FACTOR_PLACES: Final = 4
 _ONE: Final = 10**FACTOR_PLACES
-_UNITS: Final = (100, 1000)
+_UNITS: Final = (_ONE * 100, _ONE * 1000, _ONE // 100, _ONE // 1000)
+_FEE: Final = (0.5, 1.5)
+"""Factors that may be a fee or a surcharge; an exchange rate is none, it differs from day to day."""
 _USUAL: Final = 0.5
 """Share of pairs that a relation must hold for, to be one."""
 _SECOND: Final = 0.05
@@ -118,13 +120,22 @@ def fit_columns(
 
 
 def fit(
-    left: Ints, right: Ints, scale: int, given: Decimal | None, rejected: tuple[Ints, Ints] | None = None
+    left: Ints,
+    right: Ints,
+    scale: int,
+    given: Decimal | None,
+    rejected: tuple[Ints, Ints] | None = None,
+    *,
+    plain: bool = False,
 ) -> Relation | None:
-    """Find the relation that explains most of the pairs; None if it is fewer than half."""
+    """Find the relation that explains most of the pairs; None if it is fewer than half.
+
+    `plain` looks at signs and tolerance only.
+    """
     if not len(left):
         return None
     best: tuple[float, Relation] | None = None
-    for relation in _relations(left, right):
+    for relation in [Relation(sign) for sign in _signs(left, right)] if plain else _relations(left, right):
         done = _with_tolerance(left, right, relation, scale, given, rejected)
         cost = (relation.sign != 1) * 0.01 + (relation.factor != _ONE) * _PENALTY
         cost += len([f for f in relation.fixed if f]) * _PENALTY
@@ -165,7 +176,7 @@ def _relations(left: Ints, right: Ints) -> list[Relation]:
         places = _spread(l, r)
         l, r = l[places], r[places]
         if int(np.abs(l).max(initial=0)) < 1 << 37:  # a thousand times as much still fits 64 bits
-            found += [Relation(sign, _ONE * unit) for unit in _UNITS]
+            found += [Relation(sign, unit) for unit in _UNITS]
         found += [Relation(sign, factor) for factor in _ratios(l, r)]
         found += _fixed(l, r, sign)
         for factor in _slopes(l, r):
@@ -212,7 +223,7 @@ def _common_factors(ratios: npt.NDArray[np.float64]) -> list[int]:
     found: list[int] = []
     for places in (2, 3, 4):
         rounded = np.round(ratios, places)
-        rounded = rounded[(np.abs(rounded) < 2) & (rounded > 0)]  # noqa: PLR2004  # a fee, no exchange rate
+        rounded = rounded[(rounded > _FEE[0]) & (rounded < _FEE[1])]
         if not len(rounded):
             continue
         values, counts = np.unique(rounded, return_counts=True)

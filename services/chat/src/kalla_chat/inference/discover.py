@@ -113,7 +113,7 @@ def _spellings(left: Column, right: Column) -> Iterator[Found]:
     for group in (spelled, kept):
         best = _simplest(group)
         if best is not None and not (group is kept and spelled and best in spelled):
-            yield best
+            yield simplified(best)
 
 
 def _found(left: Column, right: Column, left_view: View, right_view: View) -> Found:
@@ -139,6 +139,22 @@ def _simplest(tried: Sequence[Found]) -> Found | None:
     return min(
         good, key=lambda f: (round(f.counts.excess, 3), f.link.rank, -(f.counts.left + f.counts.right))
     )
+
+
+def simplified(found: Found) -> Found:
+    """Take each side's spelling back as far as nothing changes: one side often is in order as it is."""
+    for side in ("left", "right"):
+        now = found.link
+        column, view = (now.left, now.left_view) if side == "left" else (now.right, now.right_view)
+        for simpler in sorted((*LADDER, _bare(column)), key=lambda v: v.rank):
+            if simpler.rank >= view.rank:
+                break
+            views = (simpler, now.right_view) if side == "left" else (now.left_view, simpler)
+            tried = _found(now.left, now.right, *views)
+            if tried.counts == found.counts:
+                found = tried
+                break
+    return found
 
 
 def _embedded(left: Side, right: Side) -> Iterator[Found]:
@@ -168,4 +184,4 @@ def _inside(ids: Column, text: Column, *, turned: bool) -> Iterator[Found]:
             tried.append(_found(*pair))
     best = _simplest([f for f in tried if f.counts.values >= LEAST_VALUES])
     if best is not None:
-        yield best
+        yield simplified(best)

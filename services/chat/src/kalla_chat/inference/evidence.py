@@ -45,13 +45,13 @@ def amount_fits(
         for one in sides.left.columns
         if one.amounts is not None and one.name not in taken_left
         for two in sides.right.columns
-        if two.amounts is not None and two.name not in taken_right and _may_be_one_amount(one, two)
+        if two.amounts is not None and two.name not in taken_right and may_be_one_amount(one, two)
         if (relation := fit_columns(one, two, pairs, given, rejected)) is not None
     ]
     return sorted(found, key=lambda f: (-round(f.lift, 4), not f.relation.plain, f.left.name, f.right.name))
 
 
-def _may_be_one_amount(left: Column, right: Column) -> bool:
+def may_be_one_amount(left: Column, right: Column) -> bool:
     """Integers with few values are counts or codes; a constant says nothing."""
     return all(
         len(c.texts) > 1 and (c.family is not Family.INTEGER or len(c.texts) > 20) for c in (left, right)

@@ -12,7 +12,7 @@ import numpy as np
 from kalla_chat.inference.amounts import AmountFit
 from kalla_chat.inference.columns import Column, Family
 from kalla_chat.inference.discover import Found
-from kalla_chat.inference.evidence import Sides, amount_fits, windows
+from kalla_chat.inference.evidence import Sides, amount_fits, may_be_one_amount, windows
 from kalla_chat.inference.hypothesis import Hypothesis, amounts_hold, excess
 from kalla_chat.inference.links import MAX_PAIRS, Link, Pairs, join
 from kalla_chat.inference.refine import CLEAR, Key, key_of, refine
@@ -72,7 +72,7 @@ def _sums(bench: Workbench, key: Key) -> SumFit | None:
         for one in bench.sides.left.columns
         if one.amounts is not None and one.name not in taken[0]
         for two in bench.sides.right.columns
-        if two.amounts is not None and two.name not in taken[1]
+        if two.amounts is not None and two.name not in taken[1] and may_be_one_amount(one, two)
         if (fit := fit_sums(one, two, key.codes, bench.hints.tolerance)) is not None
     ]
     found = [f for f in found if f.fit.lift >= LIFT]

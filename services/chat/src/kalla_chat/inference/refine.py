@@ -81,7 +81,18 @@ def amount_options(left: Column, right: Column) -> list[Found]:
 
 
 def refine(key: Key, further: Sequence[Found]) -> Key:
-    """Add equalities, each time the one that leaves the fewest pairs, while they keep the matched rows."""
+    """Add equalities, each time the one that leaves the fewest pairs, while they keep the matched rows.
+
+    Amounts come last: a key that needs none tells more.
+    """
+    for group in ([f for f in further if f.link.kind != "amount"], further):
+        refined = _refine(key, group)
+        if refined.counts.excess <= CLEAR or group is further:
+            return refined
+    return key
+
+
+def _refine(key: Key, further: Sequence[Found]) -> Key:
     while key.counts.excess > CLEAR and len(key.links) < _MOST_LINKS:
         best: Key | None = None
         for option in further:

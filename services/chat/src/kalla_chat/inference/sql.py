@@ -249,6 +249,7 @@ def _summed(
     froms: list[str] = []
     amounts: list[str] = []
     selected: list[str] = []
+    totals: list[str] = []
     names: list[list[str]] = []
     for place, (term, listed, key, column) in enumerate(
         (
@@ -260,7 +261,8 @@ def _summed(
         if not listed:
             froms.append(f"{quoted(alias)} {term.letter}")
             amounts.append(term.amount(column))
-            selected += [term.column(name) for name in key] + [term.column(column.name)]
+            selected += [term.column(name) for name in key]
+            totals.append(term.column(column.name))
             names.append([link_sides(link, one, two)[place] for link in made.links])
             continue
         table = quoted(f"{alias}_by_key")
@@ -275,7 +277,8 @@ def _summed(
         )
         froms.append(f"{table} {term.letter}")
         amounts.append(f"{term.letter}.total")
-        selected += [f"{term.letter}.{quoted(k)}" for k in key] + [f"{term.letter}.total"]
+        selected += [f"{term.letter}.{quoted(k)}" for k in key]
+        totals.append(f"{term.letter}.total")
         names.append([f"{term.letter}.{label}" for label in labels])
     parts = [
         Part(f"link{n}", f"{a} = {b}", _link_part(n, link, one, two).text)
@@ -290,7 +293,7 @@ def _summed(
     ]
     parts.append(Part("sums", _relation_sql(fit, *amounts), _relation_text(fit, *told)))
     sql = (
-        f"WITH {', '.join(ctes)}\nSELECT {', '.join(_totals_named(selected, one, two))}\n"
+        f"WITH {', '.join(ctes)}\nSELECT {', '.join(_totals_named([*selected, *totals], one, two))}\n"
         f"FROM {froms[0]}\nJOIN {froms[1]}\n  ON {_and(parts)}"
     )
     return Written(sql, tuple(parts))

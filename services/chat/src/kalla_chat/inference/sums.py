@@ -57,7 +57,7 @@ def fit_sums(left: Column, right: Column, codes: tuple[Codes, Codes], given: Dec
     several = both & ((mine.rows > 1) | (theirs.rows > 1))
     if int(several.sum()) < max(_FEW_GROUPS, _FEW_SHARE * int(both.sum())):
         return None
-    relation = fit(mine.total[both], theirs.total[both], scale, given)
+    relation = fit(mine.total[both], theirs.total[both], scale, given, plain=True)
     if relation is None:
         return None
     agree = both & mine.whole & theirs.whole & holds(mine.total, theirs.total, relation)

@@ -10,11 +10,13 @@ import numpy as np
 
 from kalla_chat.inference.columns import Ints
 
-_DENSER: Final = 10.0
-"""Differences below the limit lie at least so many times as dense as those above it."""
+_DENSER: Final = 10
+"""Differences up to the limit are so many times as many as those from there to its double."""
 _SMALL_SHARE: Final = 50
 """A tolerance is at most a fiftieth of a usual amount; more is another amount, not the same one."""
 _SMALL_UNITS: Final = 5
+_FEW: Final = 5
+_GAP: Final = 2
 _NICE: Final = (1, 2, 3, 4, 5, 10, 20, 25, 50, 100)
 
 
@@ -30,8 +32,7 @@ class Tolerance:
 def find_tolerance(differences: Ints, usual: int, rejected: int | None = None) -> Tolerance:
     """Find the limit below which differences are noise.
 
-    Two densities are fitted, one below the limit and one above it, and the limit is where they explain
-    the differences best. It is not the largest difference: an amount that is simply wrong lies above it.
+    It is not the largest difference: an amount that is simply wrong lies above it.
 
     Args:
         differences: absolute, in units.
@@ -51,38 +52,51 @@ def find_tolerance(differences: Ints, usual: int, rejected: int | None = None) -
 
 
 def _split(sizes: Ints, cap: int) -> int:
-    """The largest difference that is noise; 0 if none is."""
+    """The largest difference that is noise; 0 if none is.
+
+    Noise is spread evenly up to the limit; amounts that are wrong are spread over all magnitudes, those
+    below the limit included. The limit is the one under which the differences are likeliest.
+    """
     if not len(sizes):
         return 0
     values, counts = np.unique(sizes, return_counts=True)
-    if values[-1] <= cap and not _gaps(values, counts, cap):
-        return int(values[-1])
-    best = _gaps(values, counts, cap)
-    limit = best or 0
-    # Amounts that are wrong by anything hide a second gap, between noise and small errors.
-    while limit:
-        inner = _gaps(values[values <= limit], counts[values <= limit], cap)
-        if not inner or inner >= limit:
+    total, most = int(counts.sum()), int(values[-1])
+    logs = np.log(values.astype(np.float64)) * counts
+    none = -float(logs.sum()) - total * math.log(_magnitudes(0, most))
+    best, limit = none + 2 * math.log(total + 1), 0
+    inside, left_over = 0, float(logs.sum())
+    for place, edge in enumerate(values.tolist()):
+        inside += int(counts[place])
+        left_over -= float(logs[place])
+        if edge > cap:
             break
-        limit = inner
+        if not _may_end(values, counts, place, inside):
+            continue
+        outside = total - inside
+        likely = inside * math.log(inside / total) - inside * math.log(edge)
+        if outside:
+            likely += (
+                outside * math.log(outside / total) - left_over - outside * math.log(_magnitudes(edge, most))
+            )
+        if likely > best:
+            best, limit = likely, edge
     return limit
 
 
-def _gaps(values: Ints, counts: Ints, cap: int) -> int | None:
-    """The split of largest likelihood, if it is a clear one."""
-    total, most = int(counts.sum()), int(values[-1])
-    inside = np.cumsum(counts)
-    best: tuple[float, int] | None = None
-    for place in np.flatnonzero(values[:-1] <= cap):
-        edge, n = int(values[place]), int(inside[place])
-        denser = (n / edge) / max((total - n) / (most - edge), 1e-9)
-        if denser < _DENSER:
-            continue
-        gain = n * math.log(n / edge) + (total - n) * math.log((total - n) / (most - edge))
-        gain -= total * math.log(total / most)
-        if gain > 2 * math.log(total + 1) and (best is None or gain > best[0]):
-            best = (gain, edge)
-    return best[1] if best else None
+def _magnitudes(low: int, high: int) -> float:
+    """Sum of 1/x over low < x <= high: what makes a spread over magnitudes a distribution."""
+    return max(math.log((high + 0.5) / (low + 0.5)), 1e-9)
+
+
+def _may_end(values: Ints, counts: Ints, place: int, inside: int) -> bool:
+    """Whether differences end or thin out after this value; the last few of a tail are noise, too."""
+    edge = int(values[place])
+    if inside < _FEW and edge > _SMALL_UNITS:
+        return False
+    if place + 1 == len(values) or int(values[place + 1]) >= _GAP * edge:
+        return True
+    above = int(counts[(values > edge) & (values <= 2 * edge)].sum())
+    return inside >= _DENSER * above
 
 
 def _nice(limit: int, beyond: int | None) -> int:
