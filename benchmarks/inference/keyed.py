@@ -115,7 +115,7 @@ def case_and_spaces(random: Random, n: int) -> Labelled:
                 typed = random.choice((ref.lower(), f" {ref}", f"{ref}  ", f" {ref.title()} "))
             right.append(
                 {
-                    "slip": 50_000 + i,
+                    "slip": slips[i],
                     "order_ref": typed,
                     "delivered": quantity,
                     "carrier": random.choice("ABCD"),

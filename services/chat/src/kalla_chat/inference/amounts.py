@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from kalla_chat.inference.columns import Column, Ints
 from kalla_chat.inference.links import Pairs, align
-from kalla_chat.inference.tolerance import Tolerance, find_tolerance
+from kalla_chat.inference.tolerance import Tolerance, find_tolerance, largest
 
 Mask = npt.NDArray[np.bool_]
 
@@ -26,6 +26,8 @@ _USUAL: Final = 0.5
 _SECOND: Final = 0.05
 """Share of pairs from which on a second fixed difference is a rule and no accident."""
 _FIT_PAIRS: Final = 20_000
+_SMALL_UNITS: Final = 5
+_FEW: Final = 5
 _PENALTY: Final = 0.03
 """What a relation with one more figure in it must explain in addition."""
 
@@ -135,7 +137,10 @@ def fit(
     if not len(left):
         return None
     best: tuple[float, Relation] | None = None
+    near = largest(int(np.median(np.abs(left)))) * _ONE
     for relation in [Relation(sign) for sign in _signs(left, right)] if plain else _relations(left, right):
+        if given is None and float((residuals(left, right, relation) <= near).mean()) < _USUAL - _PENALTY:
+            continue
         done = _with_tolerance(left, right, relation, scale, given, rejected)
         cost = (relation.sign != 1) * 0.01 + (relation.factor != _ONE) * _PENALTY
         cost += len([f for f in relation.fixed if f]) * _PENALTY
@@ -162,9 +167,20 @@ def _with_tolerance(
         least = None
         if rejected is not None:
             least = int((-(-residuals(*rejected, relation) // _ONE)).min())
+        away = _without_fixed(away)
         found: Tolerance = find_tolerance(away, int(np.median(np.abs(left))), least or None)
         limit = found.limit
     return Relation(relation.sign, relation.factor, relation.fixed, limit)
+
+
+def _without_fixed(away: Ints) -> Ints:
+    """Leave out one difference that makes up most of them: noise is spread, a fee is not."""
+    sizes = away[away > _SMALL_UNITS]
+    if not len(sizes):
+        return away
+    often = _mode(sizes)
+    share = float((sizes == often).sum()) / max(int((away > 0).sum()), 1)
+    return away[away != often] if share > _USUAL and (sizes == often).sum() >= _FEW else away
 
 
 def _relations(left: Ints, right: Ints) -> list[Relation]:

@@ -23,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 
 _MANY: Final = 20_000
 """Distinct texts up to which a column may be dates in some other format: 54 years of days."""
+_DENSE: Final = 0.05
+"""Share of its range that a column of running numbers fills, at least."""
 
 
 class Family(StrEnum):
@@ -59,7 +61,9 @@ class Days:
 class Column:
     """One column of one side.
 
-    `codes[i]` is the place of row i's value in `texts`, -1 for NULL; `counts` are rows by text.
+    `codes[i]` is the place of row i's value in `texts`, -1 for NULL; `counts` are rows by text. `dense`:
+    the numbers in its values fill their range, as running numbers, days and amounts do, so that equal
+    ones prove little.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Column:
     codes: Codes
     texts: pa.StringArray
     counts: Ints
+    dense: bool
     amounts: Amounts | None = None
     days: Days | None = None
 
@@ -129,6 +134,7 @@ def _column(name: str, chunks: pa.ChunkedArray) -> Column:
         codes,
         distinct,
         counts,
+        family in (Family.TEXT, Family.INTEGER) and _is_dense(distinct),
         Amounts(*amounts) if amounts is not None else None,
         Days(*days) if days is not None else None,
     )
@@ -151,6 +157,20 @@ def _texts(values: pa.Array, family: Family) -> pa.Array:
     if family is Family.OTHER and not pa.types.is_boolean(values.type):
         return pa.nulls(len(values), pa.string())
     return values.cast(pa.string())
+
+
+def _is_dense(distinct: pa.StringArray) -> bool:
+    digits = pc.replace_substring_regex(distinct, "[^0-9]", "")
+    sizes = pc.binary_length(digits)
+    # Numbers of 18 digits fit 64 bits; longer ones do not fill any range.
+    short = digits.filter(pc.and_(pc.greater(sizes, 0), pc.less_equal(sizes, 18)))
+    numbers = np.unique(short.cast(pa.int64()).to_numpy(zero_copy_only=False))
+    if not len(numbers):
+        return True
+    # Without the outermost hundredths: one large number makes no range.
+    cut = len(numbers) // 100
+    low, high = int(numbers[cut]), int(numbers[len(numbers) - 1 - cut])
+    return len(numbers) >= _DENSE * (high - low + 1)
 
 
 def _counts_up(

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from kalla_chat.inference.columns import Codes, Column, Side
+from kalla_chat.inference.columns import Codes, Column, Family, Side
 from kalla_chat.inference.embedded import extractor
 from kalla_chat.inference.links import Counts, Link, count, keyable, text_link
-from kalla_chat.inference.views import DIGITS, LADDER, LETTERS, PARTS, PLAIN, View, affixes, chained, without
+from kalla_chat.inference.views import (
+    DIGITS,
+    LADDER,
+    LETTERS,
+    PARTS,
+    PLAIN,
+    Affixes,
+    View,
+    affixes,
+    chained,
+    without,
+)
 
 LEAST_VALUES: Final = 3
 """Distinct values that two columns must share to be looked at."""
@@ -47,11 +58,11 @@ class _Viewed:
 
 def discover(left: Side, right: Side) -> list[Found]:
     """Every column pair that shares values, each in the simplest spelling that loses nothing."""
-    pairs: dict[tuple[str, str], tuple[Column, Column]] = {}
+    pairs: dict[tuple[str, str], tuple[Column, Column, set[str]]] = {}
     for general in ("parts", "bare", "digits"):
         for one, two in _overlapping(_columns(left), _columns(right), general):
-            pairs[one.name, two.name] = (one, two)
-    found = [best for one, two in pairs.values() for best in _spellings(one, two)]
+            pairs.setdefault((one.name, two.name), (one, two, set()))[2].add(general)
+    found = [best for one, two, general in pairs.values() for best in _spellings(one, two, general)]
     found += _embedded(left, right)
     return sorted(found, key=lambda f: f.order)
 
@@ -89,35 +100,48 @@ def _all_shared(held: np.typing.NDArray[np.bool_], mine: Codes, theirs: Codes) -
 
 
 def _general(column: Column, general: str) -> View:
+    if column.family is Family.INTEGER:
+        return PLAIN
     if general == "bare":
         return chained(_bare(column), PARTS)
     return PARTS if general == "parts" else DIGITS
 
 
 def _bare(column: Column) -> View:
-    found = affixes(column.texts)
+    found = affixes(column.texts) if column.family is Family.TEXT else Affixes("", "")
     return without(found) if found.prefix or found.suffix else PLAIN
 
 
-def _spellings(left: Column, right: Column) -> Iterator[Found]:
+def _spellings(left: Column, right: Column, general: set[str]) -> Iterator[Found]:
     """The best spelling of a pair; also the best one without taking letters away, where that is another."""
     tried: list[Found] = []
-    for view in LADDER:
-        if view is DIGITS:
-            tried += _without_affixes(left, right)
-        tried.append(_found(left, right, view, view))
+    before: tuple[Any, Any] | None = None
+    for view in LADDER[:-1] if "parts" in general else ():
+        now = (_own(left, view).apply(left.texts), _own(right, view).apply(right.texts))
+        if before is None or not (now[0].equals(before[0]) and now[1].equals(before[1])):
+            tried.append(_found(left, right, view, view))
+        before = now
+    if "bare" in general:
+        tried += _without_affixes(left, right)
+    if "digits" in general:
+        tried.append(_found(left, right, DIGITS, DIGITS))
     kept = [f for f in tried if f.counts.values]
     if not kept:
         return
-    spelled = [f for f in kept if f.link.left_view is not DIGITS]
+    spelled = [f for f in kept if DIGITS not in (f.link.left_view, f.link.right_view)]
     for group in (spelled, kept):
         best = _simplest(group)
         if best is not None and not (group is kept and spelled and best in spelled):
             yield simplified(best)
 
 
+def _own(column: Column, view: View) -> View:
+    """Integers are spelled in one way, whatever is done to them."""
+    return PLAIN if column.family is Family.INTEGER else view
+
+
 def _found(left: Column, right: Column, left_view: View, right_view: View) -> Found:
-    link = text_link(left, right, left_view, right_view)
+    link = text_link(left, right, _own(left, left_view), _own(right, right_view))
     return Found(link, count((link.left_codes, link.right_codes)))
 
 
@@ -167,7 +191,8 @@ def _embedded(left: Side, right: Side) -> Iterator[Found]:
 
 def _longer(text: Column, ids: Column) -> bool:
     lengths = [
-        sum(len(str(t)) for t in c.texts.to_pylist()[:500]) / min(len(c.texts), 500) for c in (text, ids)
+        sum(len(str(t)) for t in c.texts.slice(0, 500).to_pylist()) / min(len(c.texts), 500)
+        for c in (text, ids)
     ]
     return len(ids.texts) >= LEAST_VALUES and lengths[0] >= _LONGER * lengths[1]
 

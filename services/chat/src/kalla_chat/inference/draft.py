@@ -12,7 +12,7 @@ from kalla_common.errors import Code, KallaError
 from kalla_chat.inference.answer import DraftRecipe, Rule, Shape, SourceProfile
 from kalla_chat.inference.columns import Side, read_side
 from kalla_chat.inference.discover import Found, discover
-from kalla_chat.inference.evidence import Sides
+from kalla_chat.inference.evidence import Sides, is_telling
 from kalla_chat.inference.hypothesis import Hypothesis
 from kalla_chat.inference.judge import judge
 from kalla_chat.inference.keyed import Workbench, build
@@ -62,9 +62,9 @@ def find_drafts(request: Request) -> Drafts:
     hints = request.hints
     sides = Sides(_without(whole.left, hints.ignored_left), _without(whole.right, hints.ignored_right))
     found = discover(sides.left, sides.right)
-    bench = Workbench(
-        sides, tuple(options(sides, found)), _pairs(request.confirmed), _pairs(request.rejected), hints
-    )
+    parts = tuple(options(sides, found))
+    telling = tuple(part.link for part in parts if is_telling(part.link))
+    bench = Workbench(sides, parts, telling, _pairs(request.confirmed), _pairs(request.rejected), hints)
     made = [judge(bench, rule) for rule in _rules(bench, found)]
     ranked = sorted(_different(made), key=_order)
     return Drafts(whole, *profiles, tuple(ranked))

@@ -32,7 +32,8 @@ def extractor(ids: pa.StringArray, *, loose: bool) -> View | None:
         None where the ids have no common shape, or are too short to be told from other text.
     """
     step = max(1, len(ids) // _SAMPLE)
-    values = [str(text).strip(" ") for text in ids.to_pylist()[::step]]
+    sample = ids.take(pa.array(range(0, len(ids), step), pa.int64()))
+    values = [str(text).strip(" ") for text in sample.to_pylist()]
     values = [value.upper() for value in values if value] if loose else [value for value in values if value]
     if not values or min(len(value) for value in values) < _SHORTEST:
         return None

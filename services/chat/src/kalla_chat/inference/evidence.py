@@ -9,14 +9,14 @@ from decimal import Decimal
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from kalla_chat.inference.amounts import AmountFit, fit_columns
-from kalla_chat.inference.columns import Column, Family, Ints, Side
+from kalla_chat.inference.columns import Column, Family, Side
 from kalla_chat.inference.links import Link, Pairs
 from kalla_chat.inference.windows import Window, find_window
 
-_DENSE: Final = 0.05
-"""Share of the numbers in its range that a column holds, from which on equal numbers prove little."""
 _GENERIC: Final = frozenset(
     {"id", "no", "nr", "num", "number", "row", "line", "index", "idx", "seq", "key", "code", "pos", "rownum"}
 )
@@ -82,8 +82,11 @@ def near_in_time(sides: Sides, pairs: Pairs) -> float:
     return best
 
 
-def agreements(sides: Sides, pairs: Pairs, links: Sequence[Link], used: Sequence[Link]) -> Iterator[float]:
-    """How far other equalities hold beyond chance: 1.0 for always."""
+def agreements(pairs: Pairs, links: Sequence[Link], used: Sequence[Link]) -> Iterator[float]:
+    """How far other equalities hold beyond chance: 1.0 for always.
+
+    `links` are telling ones: running numbers agree with running numbers anyhow.
+    """
     taken = {(side, name) for link in used for side, name in zip("lr", link.names, strict=True)}
     for link in links:
         if ("l", link.left.name) in taken or ("r", link.right.name) in taken or link.kind == "amount":
@@ -112,33 +115,18 @@ def is_telling(link: Link) -> bool:
     """Whether equal values of this link are no accident: they hold letters, or are rare among numbers."""
     if link.kind != "text":
         return False
-    common = np.intersect1d(link.left_codes, link.right_codes)
-    places = np.searchsorted(common, link.left_codes)
-    shared = (link.left_codes >= 0) & (common[np.clip(places, 0, len(common) - 1)] == link.left_codes)
-    codes = np.unique(link.left.codes[shared])
-    viewed = link.left_view.apply(link.left.texts.take(codes))
-    values = [str(v) for v in viewed.to_pylist()[:: max(1, len(codes) // 5_000)]]
-    if not values:
+    size = int(max(link.left_codes.max(initial=-1), link.right_codes.max(initial=-1))) + 2
+    there = np.zeros(size, np.bool_)
+    there[link.right_codes] = True
+    there[-1] = False
+    shared = np.unique(link.left.codes[there[link.left_codes]])
+    if not len(shared):
         return False
-    if sum(bool(re.search(r"[^\W\d_]", v)) for v in values) > 0.9 * len(values):  # noqa: PLR2004  # nearly all
+    viewed = link.left_view.apply(link.left.texts.take(pa.array(shared)))
+    lettered = pc.match_substring_regex(viewed, r"\p{L}")
+    if int(pc.sum(lettered).as_py() or 0) > 0.9 * len(shared):  # noqa: PLR2004  # nearly all
         return True
-    return not (_is_dense(link.left) or _is_dense(link.right))
-
-
-def _is_dense(column: Column) -> bool:
-    """Whether a column's numbers fill their range, as running numbers, days and amounts do."""
-    texts = [re.sub(r"\D", "", str(t)) for t in column.texts.to_pylist()]
-    numbers = np.unique(np.array([int(t) for t in texts if t and len(t) <= 18], np.int64))  # noqa: PLR2004  # of 64 bits
-    if not len(numbers):
-        return True
-    low, high = _core(numbers)
-    return len(numbers) >= _DENSE * (high - low + 1)
-
-
-def _core(numbers: Ints) -> tuple[int, int]:
-    """The range without the outermost hundredths: one large number makes no range."""
-    cut = len(numbers) // 100
-    return int(numbers[cut]), int(numbers[len(numbers) - 1 - cut])
+    return not (link.left.dense or link.right.dense)
 
 
 def named_alike(link: Link) -> bool:

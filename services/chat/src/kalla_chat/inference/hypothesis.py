@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from kalla_chat.inference.amounts import AmountFit, Mask, holds
-from kalla_chat.inference.columns import Codes, Column
+from kalla_chat.inference.columns import Codes, Column, Ints
 from kalla_chat.inference.links import Link, Pairs, align
 from kalla_chat.inference.similar import distances
 from kalla_chat.inference.sums import SumFit
@@ -55,7 +55,7 @@ class Hypothesis:
     @property
     def matched(self) -> tuple[int, int]:
         """Distinct rows of each side among the pairs."""
-        return len(np.unique(self.pairs.left)), len(np.unique(self.pairs.right))
+        return distinct(self.pairs.left), distinct(self.pairs.right)
 
     def conditions(self, pairs: Pairs) -> dict[str, Mask]:
         """For each part of the rule, which of these pairs fulfil it."""
@@ -95,4 +95,9 @@ def excess(pairs: Pairs) -> float:
     """Pairs for each row of the side that matches more rows: 1.0 unless several rows meet several."""
     if not len(pairs):
         return 1.0
-    return len(pairs) / max(len(np.unique(pairs.left)), len(np.unique(pairs.right)))
+    return len(pairs) / max(distinct(pairs.left), distinct(pairs.right))
+
+
+def distinct(rows: Ints) -> int:
+    """How many different rows there are."""
+    return int(np.count_nonzero(np.bincount(rows))) if len(rows) else 0

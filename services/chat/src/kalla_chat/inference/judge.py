@@ -56,7 +56,7 @@ def _evidence(bench: Workbench, made: Hypothesis) -> _Evidence:
             f" (by chance {made.amounts.chance:.1%})"
         )
     keyed = join(made.codes)
-    others = max(agreements(bench.sides, keyed, [o.link for o in bench.options], made.links), default=0.0)
+    others = max(agreements(keyed, bench.telling, made.links), default=0.0)
     if others >= _CORROBORATED:
         reasons.append("other columns of the pairs hold the same values")
     days = near_in_time(bench.sides, keyed) if telling else 0.0

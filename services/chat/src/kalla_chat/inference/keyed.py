@@ -33,6 +33,7 @@ class Workbench:
 
     sides: Sides
     options: tuple[Found, ...]
+    telling: tuple[Link, ...]
     confirmed: Pairs
     rejected: Pairs
     hints: Hints

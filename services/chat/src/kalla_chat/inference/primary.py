@@ -25,6 +25,8 @@ _KEY_WORDS: Final = (
     "guid",
     "line",
 )
+_REFERENCE_WORDS: Final = frozenset({"ref", "reference", "their", "external", "related", "parent"})
+"""Words of columns that name a row of some other source."""
 _MOST_COLUMNS: Final = 4
 _TRIED: Final = 8
 """Columns of which sets are made, those with most values first."""
@@ -54,7 +56,8 @@ def _unlikely(column: Column, alias: str) -> tuple[object, ...]:
     own = any(word and stem.startswith(word[:4]) for word in words if word not in _KEY_WORDS)
     plain = words in (["id"], ["key"], ["uuid"])
     longest = max((len(str(t)) for t in column.texts.to_pylist()[:1_000]), default=0)
-    return (not (plain or (named and own)), not named, longest > 40, column.name)  # noqa: PLR2004  # a text
+    elsewhere = bool(_REFERENCE_WORDS & set(words))
+    return (elsewhere, not (plain or (named and own)), not named, longest > 40, column.name)  # noqa: PLR2004  # a text
 
 
 def _composite(usable: Sequence[Column], side: Side) -> tuple[Column, ...]:

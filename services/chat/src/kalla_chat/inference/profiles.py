@@ -79,7 +79,7 @@ def data_type(kind: pa.DataType) -> str:
 def _patterns(column: Column) -> tuple[tuple[str, int], ...]:
     step = max(1, len(column.texts) // _SAMPLE)
     shapes: Counter[str] = Counter()
-    for text, rows in zip(column.texts.to_pylist()[::step], column.counts[::step].tolist(), strict=True):
+    for text, rows in zip(_every(column.texts, step), column.counts[::step].tolist(), strict=True):
         shapes[pattern(str(text))] += rows
     ranked = sorted(shapes.items(), key=lambda item: (-item[1], item[0]))[:_PATTERNS]
     return tuple((shape, rows) for shape, rows in ranked)
@@ -89,3 +89,7 @@ def pattern(text: str) -> str:
     """The shape of a text: A for a letter, 9 for a digit, long runs cut short."""
     kinds = ("9" if c.isdigit() else "A" if c.isupper() else "a" if c.isalpha() else c for c in text)
     return "".join(kind * min(len(list(run)), _LONGEST_RUN) for kind, run in groupby(kinds))[:60]
+
+
+def _every(texts: pa.StringArray, step: int) -> list[str]:
+    return [str(t) for t in texts.take(pa.array(range(0, len(texts), step), pa.int64())).to_pylist()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from kalla_chat.inference.columns import Ints
 
@@ -40,8 +41,7 @@ def find_tolerance(differences: Ints, usual: int, rejected: int | None = None) -
         rejected: the least difference of pairs that a person rejected.
     """
     sizes = np.sort(differences[differences > 0])
-    cap = max(_SMALL_UNITS, usual // _SMALL_SHARE)
-    limit = _split(sizes, cap)
+    limit = _split(sizes, largest(usual))
     beyond = int(sizes[np.searchsorted(sizes, limit, "right")]) if len(sizes) and sizes[-1] > limit else None
     if rejected is not None and 0 < rejected <= limit:
         limit, beyond = int(sizes[sizes < rejected].max(initial=0)), rejected
@@ -49,6 +49,11 @@ def find_tolerance(differences: Ints, usual: int, rejected: int | None = None) -
         beyond = min(beyond or rejected, rejected)
     limit = _nice(limit, beyond)
     return Tolerance(limit, int((differences <= limit).sum()), beyond)
+
+
+def largest(usual: int) -> int:
+    """The largest tolerance that amounts of this size may have, in units."""
+    return max(_SMALL_UNITS, usual // _SMALL_SHARE)
 
 
 def _split(sizes: Ints, cap: int) -> int:
@@ -62,22 +67,15 @@ def _split(sizes: Ints, cap: int) -> int:
     values, counts = np.unique(sizes, return_counts=True)
     total, most = int(counts.sum()), int(values[-1])
     logs = np.log(values.astype(np.float64)) * counts
+    inside, left_over = np.cumsum(counts), float(logs.sum()) - np.cumsum(logs)
     none = -float(logs.sum()) - total * math.log(_magnitudes(0, most))
     best, limit = none + 2 * math.log(total + 1), 0
-    inside, left_over = 0, float(logs.sum())
-    for place, edge in enumerate(values.tolist()):
-        inside += int(counts[place])
-        left_over -= float(logs[place])
-        if edge > cap:
-            break
-        if not _may_end(values, counts, place, inside):
-            continue
-        outside = total - inside
-        likely = inside * math.log(inside / total) - inside * math.log(edge)
-        if outside:
-            likely += (
-                outside * math.log(outside / total) - left_over - outside * math.log(_magnitudes(edge, most))
-            )
+    for place in np.flatnonzero(_may_end(values, inside, cap)).tolist():
+        edge, n = int(values[place]), int(inside[place])
+        likely = n * math.log(n / total) - n * math.log(edge)
+        if n < total:
+            outside = total - n
+            likely += outside * math.log(outside / total / _magnitudes(edge, most)) - float(left_over[place])
         if likely > best:
             best, limit = likely, edge
     return limit
@@ -88,15 +86,12 @@ def _magnitudes(low: int, high: int) -> float:
     return max(math.log((high + 0.5) / (low + 0.5)), 1e-9)
 
 
-def _may_end(values: Ints, counts: Ints, place: int, inside: int) -> bool:
-    """Whether differences end or thin out after this value; the last few of a tail are noise, too."""
-    edge = int(values[place])
-    if inside < _FEW and edge > _SMALL_UNITS:
-        return False
-    if place + 1 == len(values) or int(values[place + 1]) >= _GAP * edge:
-        return True
-    above = int(counts[(values > edge) & (values <= 2 * edge)].sum())
-    return inside >= _DENSER * above
+def _may_end(values: Ints, inside: Ints, cap: int) -> npt.NDArray[np.bool_]:
+    """After which values differences end or thin out; the last few of a tail are noise, too."""
+    following = np.append(values[1:], np.int64(1 << 62))
+    above = inside[np.searchsorted(values, 2 * values, "right") - 1] - inside
+    thins = (following >= _GAP * values) | (inside >= _DENSER * above)
+    return (values <= cap) & thins & ((inside >= _FEW) | (values <= _SMALL_UNITS))
 
 
 def _nice(limit: int, beyond: int | None) -> int:

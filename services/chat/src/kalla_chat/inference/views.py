@@ -101,7 +101,8 @@ class Affixes:
 def affixes(texts: pa.StringArray) -> Affixes:
     """Find the usual prefix and suffix of a column's distinct values, such as "INV-" and "/2024"."""
     step = max(1, len(texts) // _SAMPLE)
-    values = [str(text).strip(" ").upper() for text in texts.to_pylist()[::step]]
+    sample = texts.take(pa.array(range(0, len(texts), step), pa.int64()))
+    values = [str(text).strip(" ").upper() for text in sample.to_pylist()]
     return Affixes(_usual(values, r"[A-Z]+[^A-Z0-9]*(?=[A-Z0-9])|[A-Z]+(?=[0-9])"), _usual_end(values))
 
 
