@@ -84,7 +84,7 @@ def _agreeing(bench: Workbench, made: Hypothesis) -> Hypothesis:
         same = (one == two) & (one >= 0)
         share, chance = float(same.mean()), chance_of_link(link)
         accidents = 1.0 - made.precision
-        if share < _AGREE * made.precision or share - chance < 0.2 or chance > 0.7:  # noqa: PLR2004  # it would tell little
+        if share < _SURE * made.precision or share - chance < 0.2 or chance > 0.7:  # noqa: PLR2004  # it would tell little
             continue
         links = (*made.links, link)
         left = accidents * chance / max(share, 1e-9)

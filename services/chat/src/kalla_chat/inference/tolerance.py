@@ -17,6 +17,8 @@ _SMALL_SHARE: Final = 50
 """A tolerance is at most a fiftieth of a usual amount; more is another amount, not the same one."""
 _SMALL_UNITS: Final = 5
 _FEW: Final = 5
+_SOME: Final = 0.08
+"""Share of all pairs that must differ for a tolerance of more than a few units."""
 _GAP: Final = 2
 _NICE: Final = (1, 2, 3, 4, 5, 10, 20, 25, 50, 100)
 
@@ -41,7 +43,7 @@ def find_tolerance(differences: Ints, usual: int, rejected: int | None = None) -
         rejected: the least difference of pairs that a person rejected.
     """
     sizes = np.sort(differences[differences > 0])
-    limit = _split(sizes, largest(usual))
+    limit = _split(sizes, largest(usual), round(_SOME * len(differences)))
     beyond = int(sizes[np.searchsorted(sizes, limit, "right")]) if len(sizes) and sizes[-1] > limit else None
     if rejected is not None and 0 < rejected <= limit:
         limit, beyond = int(sizes[sizes < rejected].max(initial=0)), rejected
@@ -56,21 +58,21 @@ def largest(usual: int) -> int:
     return max(_SMALL_UNITS, usual // _SMALL_SHARE)
 
 
-def _split(sizes: Ints, cap: int) -> int:
+def _split(sizes: Ints, cap: int, some: int) -> int:
     """The largest difference that is noise; 0 if none is.
 
     Noise is spread evenly up to the limit; amounts that are wrong are spread over all magnitudes, those
     below the limit included. The limit is the one under which the differences are likeliest.
     """
-    if not len(sizes):
-        return 0
+    if not len(sizes) or sizes[-1] <= _SMALL_UNITS:
+        return int(sizes.max(initial=0))
     values, counts = np.unique(sizes, return_counts=True)
     total, most = int(counts.sum()), int(values[-1])
     logs = np.log(values.astype(np.float64)) * counts
     inside, left_over = np.cumsum(counts), float(logs.sum()) - np.cumsum(logs)
     none = -float(logs.sum()) - total * math.log(_magnitudes(0, most))
     best, limit = none + 2 * math.log(total + 1), 0
-    for place in np.flatnonzero(_may_end(values, inside, cap)).tolist():
+    for place in np.flatnonzero(_may_end(values, inside, cap, some)).tolist():
         edge, n = int(values[place]), int(inside[place])
         likely = n * math.log(n / total) - n * math.log(edge)
         if n < total:
@@ -86,12 +88,16 @@ def _magnitudes(low: int, high: int) -> float:
     return max(math.log((high + 0.5) / (low + 0.5)), 1e-9)
 
 
-def _may_end(values: Ints, inside: Ints, cap: int) -> npt.NDArray[np.bool_]:
-    """After which values differences end or thin out; the last few of a tail are noise, too."""
+def _may_end(values: Ints, inside: Ints, cap: int, some: int) -> npt.NDArray[np.bool_]:
+    """After which values differences end or thin out; the last few of a tail are noise, too.
+
+    More than a few units are noise only where many pairs differ: where nearly all are equal to the
+    unit, the others are wrong.
+    """
     following = np.append(values[1:], np.int64(1 << 62))
     above = inside[np.searchsorted(values, 2 * values, "right") - 1] - inside
     thins = (following >= _GAP * values) | (inside >= _DENSER * above)
-    return (values <= cap) & thins & ((inside >= _FEW) | (values <= _SMALL_UNITS))
+    return (values <= cap) & thins & ((inside >= max(_FEW, some)) | (values <= _SMALL_UNITS))
 
 
 def _nice(limit: int, beyond: int | None) -> int:
