@@ -1,4 +1,4 @@
-"""What all tests share: one real PostgreSQL server, and a fresh database a test."""
+"""What all tests share: one real PostgreSQL server and one S3 server, a fresh database or bucket a test."""
 
 from __future__ import annotations
 
@@ -9,17 +9,27 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import boto3
 import psycopg
 import pytest
 from hypothesis import settings
+from kalla_cli.buckets import bucket_store
+from kalla_cli.embedded_s3 import embedded_s3
 from kalla_cli.postgres_owner import find_owner, programs
+from kalla_common.s3 import S3Settings, take_s3_settings
+from obstore.store import S3Store
 from psycopg import sql
 
 # A slow machine is no defect: what a test may take is bounded by pytest-timeout alone.
 settings.register_profile("kalla", deadline=None)
 settings.load_profile("kalla")
+
+# What the shell says about somebody's own S3 store must not reach a test.
+take_s3_settings()
 
 
 def free_port() -> int:
@@ -85,3 +95,50 @@ def database_url(postgres_url: str) -> Iterator[str]:
         finally:
             drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
             connection.execute(drop)
+
+
+@dataclass(frozen=True)
+class S3Bucket:
+    """A bucket of a real S3 server.
+
+    Attributes:
+        name: of the bucket.
+        settings: where the server is, and credentials for it.
+        store: a client of this bucket.
+    """
+
+    name: str
+    settings: S3Settings
+    store: S3Store
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Settings]:
+    """Address and credentials of a real S3 server, the one that `kalla up` starts."""
+    with tempfile.TemporaryDirectory(prefix="kalla-s3-") as folder:
+        home = Path(folder)
+        with embedded_s3(home, home / "s3.log", ("ready",)) as server:
+            server.wait_until_ready()
+            yield server.settings
+
+
+@pytest.fixture
+def s3_bucket(s3_server: S3Settings) -> Iterator[S3Bucket]:
+    """A fresh, empty bucket, removed after the test with all that is in it."""
+    name = f"test-{secrets.token_hex(6)}"
+    key_id, secret, _ = s3_server.credentials()
+    client: Any = boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint_url,
+        region_name=s3_server.signing_region,
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+    )
+    store = bucket_store(s3_server, name)
+    client.create_bucket(Bucket=name)
+    try:
+        yield S3Bucket(name, s3_server, store)
+    finally:
+        # This server empties a bucket that it deletes.
+        client.delete_bucket(Bucket=name)
+        client.close()

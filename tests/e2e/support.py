@@ -155,13 +155,17 @@ def up_command(home: Path, *options: str) -> list[str]:
 
 
 @contextmanager
-def running_kalla(home: Path, data: Path, *options: str) -> Generator[Kalla]:
-    """A `kalla up` on free ports that is ready; stopped by SIGTERM on leaving, and nothing may stay of it."""
+def running_kalla(home: Path, data: Path, *options: str, **environment: str) -> Generator[Kalla]:
+    """A `kalla up` on free ports that is ready; stopped by SIGTERM on leaving, and nothing may stay of it.
+
+    `environment` is added to this process's own.
+    """
     process = subprocess.Popen(
         up_command(home, "--allow-path", str(data), *options),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env=os.environ | environment,
     )
     pids: list[int] = []
     try:

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.conftest import S3Bucket
 from tests.e2e.support import (
     Kalla,
     alive,
@@ -103,6 +104,7 @@ def test_sigterm_stops_everything_in_good_order_and_a_second_kalla_is_refused_be
         )
         assert status.returncode == 0
         assert f"{state['gateway']}   ready" in status.stdout
+        assert f"embedded on {state['s3']}" in status.stdout
     finally:
         begin = time.monotonic()
         output = stop(process, signal.SIGTERM)
@@ -131,7 +133,7 @@ def test_ctrl_c_in_a_terminal_stops_in_order_too(place: Path) -> None:
     assert all_gone(pids, 0.5)
 
 
-@pytest.mark.parametrize("name", ["The runner", "The gateway", "PostgreSQL"])
+@pytest.mark.parametrize("name", ["The runner", "The gateway", "PostgreSQL", "The S3 store"])
 def test_one_dead_process_stops_the_rest_and_is_named(place: Path, name: str) -> None:
     process, state = start_up(place / "home")
     pids = pids_of(state)
@@ -207,9 +209,54 @@ def test_a_database_that_is_no_use_is_one_sentence_without_its_password(
     assert "hidden-word" not in sentence
 
 
+def test_a_store_of_ones_own_serves_in_place_of_the_embedded_one(place: Path, s3_bucket: S3Bucket) -> None:
+    environment = s3_bucket.settings.environment()
+    with running_kalla(
+        place / "own-s3", place / "data", "--upload-bucket", s3_bucket.name, **environment
+    ) as kalla:
+        upload = kalla.post("/api/uploads/presign", {"filename": "a.csv", "session_id": "s"}).body
+        assert upload["presigned_url"].startswith(f"{s3_bucket.settings.endpoint}/{s3_bucket.name}/s/")
+        assert "The S3 store" not in kalla.state["processes"]
+        assert not (place / "own-s3" / "s3").exists()
+        commands = [" ".join(psutil.Process(pid).cmdline()) for pid in pids_of(kalla.state)]
+        secret = environment["AWS_SECRET_ACCESS_KEY"]
+        assert not [command for command in commands if secret in command], "a secret among the arguments"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 cannot be reached"),
+        ({"AWS_SECRET_ACCESS_KEY": "hidden-word"}, "refuses the credentials (SignatureDoesNotMatch)"),
+        ({"AWS_ALLOW_HTTP": "false"}, "set AWS_ALLOW_HTTP=true"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "need each other"),
+        ({"KALLA_GATEWAY_UPLOAD_BUCKET": "no-such-bucket"}, "has no bucket no-such-bucket"),
+        ({"KALLA_GATEWAY_UPLOAD_BUCKET": "No_Bucket"}, "--upload-bucket 'No_Bucket' is wrong"),
+    ],
+)
+def test_a_store_that_is_no_use_is_one_sentence_without_its_secret(
+    place: Path,
+    s3_bucket: S3Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, str],
+    reason: str,
+) -> None:
+    variables = {**s3_bucket.settings.environment(), "KALLA_GATEWAY_UPLOAD_BUCKET": s3_bucket.name, **changes}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    sentence = refused(*up_command(place / "no-store"))
+    assert reason in sentence
+    assert variables["AWS_SECRET_ACCESS_KEY"] not in sentence
+
+
+def test_a_bucket_without_a_store_is_one_sentence(place: Path) -> None:
+    sentence = refused(*up_command(place / "no-store", "--upload-bucket", "mine"))
+    assert "AWS_ACCESS_KEY_ID" in sentence
+
+
 def test_secrets_are_readable_by_their_owner_alone_and_in_no_log(place: Path) -> None:
     home = place / "home"
-    names = ("postgres.password", "webhook.secret")
+    names = ("postgres.password", "s3.secret", "webhook.secret")
     assert all((home / name).stat().st_mode & 0o777 == 0o600 for name in names)
     logs = "".join(log.read_text() for log in (home / "logs").iterdir())
     assert not [name for name in names if (home / name).read_text() in logs]

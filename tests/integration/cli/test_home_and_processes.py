@@ -27,6 +27,7 @@ def state_of(processes: dict[str, tuple[int, float]], pid: int = 1) -> RunningSt
         runner_grpc="",
         runner_flight="",
         database="",
+        s3="",
         pid=pid,
         processes=processes,
     )

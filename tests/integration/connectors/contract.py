@@ -135,6 +135,10 @@ class SourceMaker(ABC):
 
     roots: tuple[Path, ...] = ()
 
+    def session(self) -> ReadSession:
+        """A frame in which the sources can be read."""
+        return ReadSession(self.roots, threads=2)
+
     @abstractmethod
     def make(self, table: pa.Table) -> str:
         """Bring the rows into a new source, each column in the kind's nearest type; its URI."""
@@ -148,11 +152,17 @@ class SourceMaker(ABC):
         """The URI of something that does not exist where it is said to be."""
 
     def unreachable(self) -> str | None:
-        """The URI of a server that does not answer, None where the kind has no server."""
+        """The URI of a source whose server does not answer in sessions that are made from then on.
+
+        None where the kind has no server.
+        """
         return None
 
     def refused(self) -> tuple[str, str] | None:
-        """A URI with wrong credentials and the secret in it, None where the kind has none."""
+        """The URI of a source and the wrong secret with which sessions made from then on ask for it.
+
+        None where the kind has no credentials.
+        """
         return None
 
 
@@ -203,7 +213,7 @@ class ConnectorContract(ABC):
 
     @pytest.fixture
     def session(self, maker: SourceMaker) -> Iterator[ReadSession]:
-        with ReadSession(maker.roots, threads=2) as session:
+        with maker.session() as session:
             yield session
 
     @staticmethod
@@ -328,24 +338,20 @@ class ConnectorContract(ABC):
             self.opened(session, maker.missing()).count()
         assert failure.value.code is Code.DATA_NOT_FOUND
 
-    def test_a_server_that_does_not_answer_is_a_clear_error(
-        self, maker: SourceMaker, session: ReadSession
-    ) -> None:
+    def test_a_server_that_does_not_answer_is_a_clear_error(self, maker: SourceMaker) -> None:
         uri = maker.unreachable()
         if uri is None:
             pytest.skip("this kind of source has no server")
-        with pytest.raises(KallaError) as failure:
+        with maker.session() as session, pytest.raises(KallaError) as failure:
             self.opened(session, uri).count()
         assert failure.value.code is Code.SOURCE_UNREACHABLE
 
-    def test_trap_18_a_refused_login_does_not_show_the_password(
-        self, maker: SourceMaker, session: ReadSession
-    ) -> None:
+    def test_trap_18_a_refused_login_does_not_show_the_password(self, maker: SourceMaker) -> None:
         given = maker.refused()
         if given is None:
             pytest.skip("this kind of source has no credentials")
         uri, secret = given
-        with pytest.raises(KallaError) as failure:
+        with maker.session() as session, pytest.raises(KallaError) as failure:
             self.opened(session, uri).count()
         assert failure.value.code is Code.ACCESS_DENIED
         assert secret not in str(failure.value)

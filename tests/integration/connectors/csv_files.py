@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 from kalla_common.domain import FilterCondition, SourceSpec
-from kalla_runner.connectors.csv.bytes_in import pin_file, read_head
-from kalla_runner.connectors.csv.dialect import read_dialect
+from kalla_runner.connectors.base import ReadSession
 from kalla_runner.connectors.csv.source import CsvSource
+from kalla_runner.pinned import PinnedFiles, pin_file
 
 from tests.integration.connectors.contract import read_rows, staged_rows
 
@@ -24,10 +24,8 @@ def csv_source(
     block_bytes: int = 1 << 23,
 ) -> CsvSource:
     """The file opened as a source, with blocks of a size that the test chooses."""
-    pin = pin_file(path)
-    dialect = read_dialect(lambda size: read_head(pin, size), path.name)
     spec = SourceSpec("src", str(path), tuple(filters), tuple(schema))
-    return CsvSource(spec, pin, dialect, threads, block_bytes)
+    return CsvSource(spec, PinnedFiles.one(pin_file(path)), ReadSession((), threads), block_bytes)
 
 
 def write(folder: Path, data: bytes | str, name: str = "payments.csv") -> Path:
@@ -42,3 +40,23 @@ def read(source: CsvSource) -> list[tuple[Any, ...]]:
 
 def stage(source: CsvSource, folder: Path) -> pa.Table:
     return staged_rows(source.stage(folder, lambda _: None))
+
+
+def csv_text(table: pa.Table) -> str:
+    """The rows as exporters write them."""
+    header = ",".join(f'"{name}"' for name in table.schema.names)
+    lines = [header, *(",".join(map(_field, row.values())) for row in table.to_pylist())]
+    return "\n".join(lines) + "\n"
+
+
+def _field(value: Any) -> str:
+    """NULL as nothing, text in quotes."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case str():
+            return '"' + value.replace('"', '""') + '"'
+        case _:
+            return str(value)

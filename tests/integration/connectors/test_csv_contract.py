@@ -5,25 +5,12 @@ from __future__ import annotations
 import gzip
 import itertools
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from tests.integration.connectors.contract import ConnectorContract, SourceMaker
-
-
-def field(value: Any) -> str:
-    """A value as exporters write it: NULL as nothing, text in quotes."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
-        case str():
-            return '"' + value.replace('"', '""') + '"'
-        case _:
-            return str(value)
+from tests.integration.connectors.csv_files import csv_text
 
 
 class CsvMaker(SourceMaker):
@@ -32,10 +19,8 @@ class CsvMaker(SourceMaker):
         self._paths = (folder / f"source-{number}{ending}" for number in itertools.count())
 
     def make(self, table: pa.Table) -> str:
-        header = ",".join(f'"{name}"' for name in table.schema.names)
-        lines = [header, *(",".join(map(field, row.values())) for row in table.to_pylist())]
         path = next(self._paths)
-        self._write(path, "\n".join(lines) + "\n")
+        self._write(path, csv_text(table))
         return str(path)
 
     def change(self, uri: str) -> None:

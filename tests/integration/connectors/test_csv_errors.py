@@ -66,7 +66,7 @@ def test_trap_16_a_ragged_row_deep_in_a_large_file_is_found(tmp_path: Path) -> N
 @pytest.mark.parametrize("data", [b"", b"\n\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
 def test_trap_16_a_file_without_a_header_is_an_error_not_an_empty_source(tmp_path: Path, data: bytes) -> None:
     error = failure_of(lambda: csv_source(write(tmp_path, data)))
-    assert error.code is Code.INVALID_DATA
+    assert error.code is Code.EMPTY_FILE
     assert "empty" in error.message
 
 

@@ -98,15 +98,15 @@ def test_trap_03_quoted_newlines_at_every_lane_border_lose_and_invent_no_row(tmp
         source = csv_source(path, threads=2, block_bytes=block_bytes)
         assert len(lanes(source)) > 1 or block_bytes == 1 << 20
         known = source._look()  # pyright: ignore[reportPrivateUsage] - that the lanes were right is tested
-        assert not known.file.strict
+        assert not known.strict
         table = stage(source, tmp_path / f"out-{block_bytes}")
         assert table["id"].to_pylist() == list(range(1_000))
         assert table["note"][999].as_py() == 'line one\nline two "999"\r\n\r\n,,\n'
 
 
 def lanes(source: CsvSource) -> tuple[object, ...]:
-    file: CsvFile = source._file  # pyright: ignore[reportPrivateUsage] - the split is what is tested
-    return file.lanes(2)
+    file: CsvFile = source._files[0]  # pyright: ignore[reportPrivateUsage] - the split is what is tested
+    return tuple(file.lanes(2))
 
 
 def outcome(source: CsvSource) -> list[list[str]] | tuple[str, str]:

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 from kalla_common.db import Database
+from kalla_common.s3 import S3Settings
 from kalla_gateway.migrate import migrate
 from kalla_gateway.rest.context import GatewayServices
 from kalla_gateway.runs import service as runs
@@ -36,6 +37,8 @@ from tests.integration.gateway.processes import (
 
 NOBODY = "127.0.0.1:1"
 """Nothing listens on port 1: connections are refused at once."""
+
+NO_STORE = S3Settings()
 
 RECIPE: dict[str, Any] = {
     "recipe_id": "invoices-payments",
@@ -118,7 +121,7 @@ async def _migrate(url: str) -> None:
 def empty_url(migrated_url: str) -> str:
     """URL of a database with the gateway's tables, all empty."""
     with psycopg.connect(migrated_url, autocommit=True) as connection:
-        connection.execute("TRUNCATE kalla.sources, kalla.recipes, kalla.runs")
+        connection.execute("TRUNCATE kalla.sources, kalla.recipes, kalla.runs, kalla.uploads")
     return migrated_url
 
 
@@ -127,7 +130,9 @@ def open_gateway(empty_url: str) -> OpenGateway:
     """Opens gateways on the test's database; keyword arguments are settings."""
 
     @asynccontextmanager
-    async def opened(caller: str = "127.0.0.1", **changes: Any) -> AsyncGenerator[Gateway]:
+    async def opened(
+        caller: str = "127.0.0.1", s3: S3Settings = NO_STORE, **changes: Any
+    ) -> AsyncGenerator[Gateway]:
         values: dict[str, Any] = {
             "database_url": SecretStr(empty_url),
             "runner_grpc": NOBODY,
@@ -136,7 +141,7 @@ def open_gateway(empty_url: str) -> OpenGateway:
             "rows_seconds": 5.0,
         }
         settings = GatewaySettings.model_validate(values | changes)
-        async with gateway_services(settings, "http://127.0.0.1:1/api/worker") as services:
+        async with gateway_services(settings, s3, "http://127.0.0.1:1/api/worker") as services:
             app = create_app(services)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(caller, 1))
             async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:

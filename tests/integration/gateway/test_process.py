@@ -6,6 +6,7 @@ import socket
 
 import pytest
 from kalla_common.errors import Code, KallaError
+from kalla_common.s3 import S3Settings
 from kalla_gateway import main
 from kalla_gateway.settings import GatewaySettings
 from pydantic import SecretStr
@@ -21,12 +22,12 @@ async def test_a_port_in_use_is_one_sentence() -> None:
         with pytest.raises(
             OSError, match=f"cannot listen on 127.0.0.1:{settings.port}: Address already in use"
         ):
-            await main.serve(settings)
+            await main.serve(settings, S3Settings())
 
 
 async def test_a_database_that_is_away_is_one_sentence_without_its_password() -> None:
     with pytest.raises(KallaError) as caught:
-        await main.serve(GatewaySettings(database_url=GONE, port=0, grpc_port=0))
+        await main.serve(GatewaySettings(database_url=GONE, port=0, grpc_port=0), S3Settings())
     assert caught.value.code is Code.DATABASE_UNAVAILABLE
     assert "s3cret" not in caught.value.message
 

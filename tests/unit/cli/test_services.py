@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kalla_cli.services import Addresses, gateway_environment, runner_environment
+from kalla_cli.services import Addresses, gateway_environment, past_proxies, runner_environment
 from kalla_gateway.settings import GatewaySettings
 from kalla_runner.settings import RunnerSettings
 
-ADDRESSES = Addresses((3001, 3002), (50050, 50051, 50052), "")
+ADDRESSES = Addresses((3001, 3002), (50050, 50051, 50052), "", "")
 URL = "postgresql://kalla:pw@127.0.0.1:5432/kalla"
 SECRET = "whsec_" + "ab" * 32
 RUNNER = runner_environment(ADDRESSES, Path("/srv/kalla"), URL, SECRET, (Path("/srv"), Path("/data")))
-GATEWAY = gateway_environment(ADDRESSES, Path("/srv/kalla"), URL, SECRET)
+GATEWAY = gateway_environment(ADDRESSES, Path("/srv/kalla"), URL, SECRET, "kalla-uploads")
 
 
 @pytest.mark.parametrize("name", RUNNER)
@@ -35,4 +35,11 @@ def test_the_settings_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (runner.http_port, runner.grpc_port, runner.flight_port) == ADDRESSES.runner_ports
     assert (gateway.port, gateway.grpc_port) == ADDRESSES.gateway_ports
     assert gateway.runner_flight == "127.0.0.1:50052"
+    assert gateway.upload_bucket == "kalla-uploads"
     assert gateway.output_root == Path("/srv/kalla/runs")
+
+
+def test_what_is_on_this_machine_is_reached_past_a_proxy() -> None:
+    found = past_proxies({"HTTP_PROXY": "http://proxy:3128", "NO_PROXY": ".corp"})
+    assert found["NO_PROXY"] == found["no_proxy"] == ".corp,127.0.0.1,localhost"
+    assert past_proxies({})["no_proxy"] == "127.0.0.1,localhost"

@@ -11,6 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from kalla_common.s3 import S3Settings, take_s3_settings
 from kalla_gateway.settings import GatewaySettings
 from kalla_runner.settings import RunnerSettings
 
@@ -23,6 +24,15 @@ RESOURCES: list[dict[str, Any]] = [
 ]
 WORKLOADS = [resource for resource in RESOURCES if resource["kind"] in {"Deployment", "StatefulSet"}]
 SETTINGS = {"kalla-gateway": GatewaySettings, "kalla-runner": RunnerSettings}
+
+STORE = {
+    "region": "eu-north-1",
+    "endpoint-url": "http://store.example:9000",
+    "allow-http": "true",
+    "upload-bucket": "kalla-uploads",
+    "upload-endpoint": "https://store.example.com",
+}
+"""The keys of the ConfigMap kalla-s3, as the head of kustomization.yaml names them."""
 
 
 def name_of(resource: dict[str, Any]) -> str:
@@ -62,8 +72,10 @@ def test_every_variable_is_a_setting_of_its_service(workload: dict[str, Any]) ->
     settings = SETTINGS[workload["metadata"]["name"]]
     prefix = str(settings.model_config.get("env_prefix"))
     for variable in container_of(workload)["env"]:
-        field = variable["name"].removeprefix(prefix).lower()
-        assert field in settings.model_fields, f"{variable['name']} is no setting"
+        name = str(variable["name"])
+        known = S3Settings if name.startswith("AWS_") else settings
+        field = name.removeprefix("AWS_").removeprefix(prefix).lower()
+        assert field in known.model_fields, f"{name} is no setting"
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=name_of)
@@ -77,8 +89,11 @@ def test_the_literal_values_are_accepted_by_the_service(
                 variable["name"],
                 "postgresql://u:p@h:5432/d" if "DATABASE" in variable["name"] else "whsec_c2VjcmV0",
             )
+        elif "configMapKeyRef" in variable.get("valueFrom", {}):
+            monkeypatch.setenv(variable["name"], STORE[variable["valueFrom"]["configMapKeyRef"]["key"]])
         elif "valueFrom" in variable:
             monkeypatch.setenv(variable["name"], "kalla-runner-0")
+    assert take_s3_settings().configured
     SETTINGS[workload["metadata"]["name"]]()  # pyright: ignore[reportCallIssue] - from the environment
 
 
@@ -142,7 +157,7 @@ def test_the_ports_are_those_the_services_listen_on() -> None:
 def test_secrets_come_from_the_secret_alone() -> None:
     for workload in WORKLOADS:
         for variable in container_of(workload)["env"]:
-            if "SECRET" in variable["name"] or "DATABASE" in variable["name"]:
+            if any(word in variable["name"] for word in ("SECRET", "DATABASE", "ACCESS_KEY")):
                 assert variable["valueFrom"]["secretKeyRef"]["name"] == "kalla"
     assert not [resource for resource in RESOURCES if resource["kind"] == "Secret"]
 
@@ -164,3 +179,18 @@ def test_the_runner_hears_kalla_alone() -> None:
     policy = next(r for r in RESOURCES if name_of(r) == "NetworkPolicy-kalla-runner")
     for rule in policy["spec"]["ingress"]:
         assert rule["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "kalla"}}}]
+
+
+def test_a_base_without_an_s3_store_starts_as_well() -> None:
+    for workload in WORKLOADS:
+        for variable in container_of(workload)["env"]:
+            source: dict[str, Any] = variable.get("valueFrom", {})
+            reference = source.get("configMapKeyRef", source.get("secretKeyRef"))
+            if variable["name"].startswith(("AWS_", "KALLA_GATEWAY_UPLOAD")):
+                assert reference["optional"] is True, variable["name"]
+
+
+def test_the_keys_that_the_kustomization_names_are_those_that_are_used() -> None:
+    head = (BASE / "kustomization.yaml").read_text()
+    for key in (*STORE, "s3-access-key-id", "s3-secret-access-key"):
+        assert key in head

@@ -7,8 +7,6 @@ characters), and the port is kept, so that source URIs that name it stay right.
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -25,6 +23,7 @@ import psycopg
 from kalla_common.errors import Code, KallaError
 from psycopg import sql
 
+from kalla_cli.home import secret_file
 from kalla_cli.ports import LOOPBACK, free_port, is_free
 from kalla_cli.postgres_owner import Owner, data_folder, find_owner, programs
 from kalla_cli.processes import Child, end_all, start
@@ -83,19 +82,6 @@ def embedded_postgres(
 
 def _password(home: Path) -> str:
     return secret_file(home / "postgres.password")
-
-
-def secret_file(path: Path) -> str:
-    """The secret in `path`, readable by its owner only; made if missing."""
-    if not path.exists():
-        # Written aside first: a half-written secret would lock us out for good.
-        fresh = path.with_name(path.name + ".new")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            # Hexadecimal needs no escaping in a URL and is base64 too, as webhook secrets have to be.
-            file.write(secrets.token_hex(32))
-        fresh.rename(path)
-    return path.read_text().strip()
 
 
 def _check_version(data: Path) -> None:

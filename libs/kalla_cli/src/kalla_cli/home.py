@@ -1,7 +1,8 @@
 """Kalla's home: all state of `kalla up` in one folder, used by one `kalla up` at a time.
 
 postgres/           the embedded database (or a link to it, if only root can pass the home)
-postgres.password   postgres.port   webhook.secret
+s3/                 the embedded S3 store
+postgres.password   postgres.port   s3.secret   s3.ports   webhook.secret
 runner/             what the runner keeps while runs are under way
 runs/               the outputs of runs
 logs/               one log a process
@@ -14,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import signal
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -39,6 +41,7 @@ class RunningState:
         gateway, runner: base URLs.
         catalog_grpc, runner_grpc, runner_flight: host:port.
         database: host:port of the embedded PostgreSQL, "" with a database of one's own.
+        s3: endpoint of the embedded S3 store, "" with a store of one's own.
         pid: process id of `kalla up`.
         processes: process ids by name, and when each was started, seconds since 1970.
     """
@@ -50,6 +53,7 @@ class RunningState:
     runner_grpc: str
     runner_flight: str
     database: str
+    s3: str
     pid: int
     processes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
 
@@ -147,6 +151,19 @@ def locked_home(text: str | Path) -> Generator[Home]:
             home.state_file.unlink(missing_ok=True)
     finally:
         os.close(lock)
+
+
+def secret_file(path: Path) -> str:
+    """The secret in `path`, readable by its owner only; made if missing."""
+    if not path.exists():
+        # Written aside first: a half-written secret would lock us out for good.
+        fresh = path.with_name(path.name + ".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            # Hexadecimal needs no escaping in a URL and is base64 too, as webhook secrets have to be.
+            file.write(secrets.token_hex(32))
+        fresh.rename(path)
+    return path.read_text().strip()
 
 
 def _make_folder(path: Path) -> None:

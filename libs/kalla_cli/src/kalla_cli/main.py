@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
-from kalla_common.errors import KallaError
+from kalla_common.errors import Code, KallaError
+from kalla_common.s3 import S3Settings, take_s3_settings
 from rich.console import Console
 
 from kalla_cli.home import DEFAULT_HOME
@@ -62,20 +63,32 @@ def up(
             show_envvar=True,
         ),
     ] = None,
+    upload_bucket: Annotated[
+        str | None,
+        typer.Option(
+            help="Bucket for uploads in an S3 store of your own, which AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL and AWS_ALLOW_HTTP name "
+            "instead of the embedded one.",
+            envvar="KALLA_GATEWAY_UPLOAD_BUCKET",
+            show_envvar=True,
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the services' logs.")] = False,
 ) -> None:
     """Start Kalla on this machine; Ctrl-C stops it.
 
-    Starts PostgreSQL, the runner and the gateway as processes of their own, and says when they
-    are ready and where. All state is in the home folder and is there again at the next start.
+    Starts PostgreSQL, an S3 store, the runner and the gateway as processes of their own, and says
+    when they are ready and where. All state is in the home folder and is there again at the next start.
 
     Example: `kalla up --port 8080 --allow-path /data/exports`
     """
     from kalla_cli.up import UpOptions  # noqa: PLC0415 - help must not wait for imports
     from kalla_cli.up_command import run  # noqa: PLC0415
 
-    options = UpOptions(home, port, runner_port, database_url, tuple(allow_path or ()))
     with _sentences() as stop_request:
+        store = _own_store(upload_bucket)
+        paths = tuple(allow_path or ())
+        options = UpOptions(home, port, runner_port, database_url, store, upload_bucket, paths)
         run(options, stop_request, verbose=verbose)
 
 
@@ -98,6 +111,8 @@ def demo(
     from kalla_cli.demo import run_demo  # noqa: PLC0415
 
     with _sentences(interrupted=_SIGNAL_BASE) as stop_request:
+        # The demonstration has a store of its own, whatever the environment says.
+        take_s3_settings()
         run_demo(home, rows, seed, stop_request)
 
 
@@ -123,6 +138,20 @@ def version() -> None:
     Example: `kalla version`
     """
     print(f"kalla {installed_version('kalla')}")
+
+
+def _own_store(upload_bucket: str | None) -> S3Settings | None:
+    """The S3 store in the environment, None if there is none."""
+    store = take_s3_settings()
+    if store.configured:
+        return store
+    if upload_bucket is not None:
+        raise KallaError(
+            Code.INVALID_REQUEST,
+            "--upload-bucket names a bucket in an S3 store of your own; say where with AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL, or leave it out.",
+        )
+    return None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,13 @@ class Addresses:
         gateway_ports: REST, CatalogService.
         runner_ports: HTTP, gRPC, Flight.
         database: host:port of the embedded PostgreSQL, "" with a database of one's own.
+        s3: endpoint of the embedded S3 store, "" with a store of one's own.
     """
 
     gateway_ports: tuple[int, ...]
     runner_ports: tuple[int, ...]
     database: str
+    s3: str
 
     @property
     def gateway(self) -> str:
@@ -49,6 +52,13 @@ class Addresses:
         return f"{LOOPBACK}:{self.runner_ports[2]}"
 
 
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` in which no proxy is asked for what is on this machine."""
+    found = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    hosts = ",".join([*filter(None, found.split(",")), LOOPBACK, "localhost"])
+    return {**environment, "no_proxy": hosts, "NO_PROXY": hosts}
+
+
 def runner_environment(
     addresses: Addresses, home: Path, database_url: str, secret: str, roots: tuple[Path, ...]
 ) -> dict[str, str]:
@@ -66,10 +76,14 @@ def runner_environment(
     }
 
 
-def gateway_environment(addresses: Addresses, home: Path, database_url: str, secret: str) -> dict[str, str]:
-    """KALLA_GATEWAY_* of a gateway on this machine."""
+def gateway_environment(
+    addresses: Addresses, home: Path, database_url: str, secret: str, upload_bucket: str | None
+) -> dict[str, str]:
+    """KALLA_GATEWAY_* of a gateway on this machine; without `upload_bucket` it takes no uploads."""
     rest_port, grpc_port = addresses.gateway_ports
+    uploads = {} if upload_bucket is None else {"KALLA_GATEWAY_UPLOAD_BUCKET": upload_bucket}
     return {
+        **uploads,
         "KALLA_GATEWAY_HOST": LOOPBACK,
         "KALLA_GATEWAY_PORT": str(rest_port),
         "KALLA_GATEWAY_GRPC_PORT": str(grpc_port),

@@ -25,6 +25,8 @@ def show_status(text: Path) -> bool:
     print(f"  Runner     {state.runner}   {runner}   gRPC {state.runner_grpc}   Flight {state.runner_flight}")
     if state.database:
         print(f"  Database   embedded PostgreSQL on {state.database}")
+    if state.s3:
+        print(f"  S3 store   embedded on {state.s3}")
     return gateway == runner == "ready"
 
 

@@ -1,6 +1,7 @@
-"""`kalla up`: database, runner and gateway, each a process of its own, watched until somebody says stop.
+"""`kalla up`: database, S3 store, runner and gateway, each a process, watched until somebody says stop.
 
-locked home -> PostgreSQL -> runner, gateway -> ready -> (one ended | a signal) -> all stopped, in reverse
+locked home -> S3 store, PostgreSQL -> runner, gateway -> ready -> (one ended | a signal)
+-> all stopped, in reverse
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import httpx
 import psutil
 from kalla_common.errors import Code, KallaError
+from kalla_common.s3 import S3Settings
 
-from kalla_cli.embedded_postgres import embedded_postgres, secret_file
-from kalla_cli.home import Home, RunningState, locked_home
+from kalla_cli.embedded_postgres import embedded_postgres
+from kalla_cli.embedded_s3 import UPLOADS_BUCKET, EmbeddedS3, embedded_s3
+from kalla_cli.home import Home, RunningState, locked_home, secret_file
 from kalla_cli.own_database import checked_database
+from kalla_cli.own_store import check_store
 from kalla_cli.ports import LOOPBACK, choose_ports
 from kalla_cli.processes import Child, start
-from kalla_cli.services import Addresses, gateway_environment, runner_environment
+from kalla_cli.services import Addresses, gateway_environment, past_proxies, runner_environment
 from kalla_cli.stopping import StopRequest
 
 _READY_SECONDS: Final = 60.0
@@ -39,6 +43,8 @@ class UpOptions:
         port: REST port of the gateway (its gRPC port is the next one); 0 takes free ones.
         runner_port: HTTP port of the runner (gRPC and Flight are the next two); 0 takes free ones.
         database_url: a PostgreSQL of one's own; None starts the embedded one.
+        store: an S3 store of one's own; None starts the embedded one.
+        upload_bucket: its bucket for uploads, without which there are none; the embedded one has one.
         allow_paths: folders below which sources and outputs may lie; empty: the working directory.
             Kalla's home is always allowed.
     """
@@ -47,6 +53,8 @@ class UpOptions:
     port: int = 3001
     runner_port: int = 50050
     database_url: str | None = None
+    store: S3Settings | None = None
+    upload_bucket: str | None = None
     allow_paths: tuple[Path, ...] = ()
 
 
@@ -73,12 +81,16 @@ class Stack:
         addresses: where it listens.
         children: its processes, in the order of their start.
         database_url: Kalla's own database, password included.
+        store: the S3 store.
+        upload_bucket: where uploads go; None: there are none.
     """
 
     home: Home
     addresses: Addresses
     children: tuple[Child, ...]
     database_url: str
+    store: S3Settings
+    upload_bucket: str | None
     stop_request: StopRequest
 
     def check(self) -> None:
@@ -111,6 +123,9 @@ def running_stack(options: UpOptions, stop_request: StopRequest) -> Generator[St
                 f"--port and --runner-port both need port {min(shared)}; move them apart.",
             )
         children: list[Child] = []
+        store, upload_bucket, embedded = _store(options, home, closing)
+        if embedded is not None:
+            children.append(embedded.child)
         database_url, database = options.database_url, ""
         if database_url is None:
             log = home.logs / "postgres.log"
@@ -119,15 +134,29 @@ def running_stack(options: UpOptions, stop_request: StopRequest) -> Generator[St
             database_url, database = server.url(), f"{LOOPBACK}:{server.port}"
         else:
             database_url = checked_database(database_url)
-        addresses = Addresses(gateway_ports, runner_ports, database)
-        stack = Stack(home, addresses, tuple(children), database_url, stop_request)
+        s3 = store.endpoint if embedded is not None else ""
+        addresses = Addresses(gateway_ports, runner_ports, database, s3)
+        stack = Stack(home, addresses, tuple(children), database_url, store, upload_bucket, stop_request)
         for child in _start_services(stack, _roots(options, home), closing):
             children.append(child)
-            stack = Stack(home, addresses, tuple(children), database_url, stop_request)
+            stack = replace(stack, children=tuple(children))
             home.write_state(_state(stack, ready=False))
         _wait_until_ready(stack)
+        if embedded is not None:
+            embedded.wait_until_ready(stack.check)
         home.write_state(_state(stack, ready=True))
         yield stack
+
+
+def _store(
+    options: UpOptions, home: Home, closing: ExitStack
+) -> tuple[S3Settings, str | None, EmbeddedS3 | None]:
+    """The store, its bucket of uploads, and the embedded one if it is that; it starts in the background."""
+    if options.store is not None:
+        check_store(options.store, options.upload_bucket)
+        return options.store, options.upload_bucket, None
+    embedded = closing.enter_context(embedded_s3(home.path, home.logs / "s3.log"))
+    return embedded.settings, UPLOADS_BUCKET, embedded
 
 
 def run_up(
@@ -156,7 +185,9 @@ def run_up(
 def _start_services(stack: Stack, roots: tuple[Path, ...], closing: ExitStack) -> Generator[Child]:
     secret = "whsec_" + secret_file(stack.home.path / "webhook.secret")
     runner = runner_environment(stack.addresses, stack.home.path, stack.database_url, secret, roots)
-    gateway = gateway_environment(stack.addresses, stack.home.path, stack.database_url, secret)
+    gateway = gateway_environment(
+        stack.addresses, stack.home.path, stack.database_url, secret, stack.upload_bucket
+    )
     for name, module, environment in (
         ("runner", "kalla_runner", runner),
         ("gateway", "kalla_gateway", gateway),
@@ -166,7 +197,7 @@ def _start_services(stack: Stack, roots: tuple[Path, ...], closing: ExitStack) -
             # -P: a file in the working directory must not pass for a module of ours.
             [sys.executable, "-P", "-m", module],
             stack.home.logs / f"{name}.log",
-            environment={**os.environ, **environment},
+            environment={**past_proxies(os.environ), **stack.store.environment(), **environment},
         )
         closing.callback(child.stop, _STOP_SECONDS)
         yield child
@@ -217,6 +248,7 @@ def _state(stack: Stack, *, ready: bool) -> RunningState:
         runner_grpc=places.runner_grpc,
         runner_flight=places.runner_flight,
         database=places.database,
+        s3=places.s3,
         pid=os.getpid(),
         processes={child.name: _identity(child) for child in stack.children},
     )

@@ -11,7 +11,7 @@ from kalla_cli.logs import LogFollower
 from kalla_cli.stopping import StopRequest
 from kalla_cli.up import Stack, UpOptions, run_up
 
-_LOGS: Final = ("postgres.log", "runner.log", "gateway.log")
+_LOGS: Final = ("s3.log", "postgres.log", "runner.log", "gateway.log")
 
 
 def run(options: UpOptions, stop_request: StopRequest, *, verbose: bool) -> None:
@@ -45,5 +45,14 @@ def _show(stack: Stack, seconds: float) -> None:
         print(f"  Database   embedded PostgreSQL on {places.database}")
     else:
         print("  Database   your own")
+    if places.s3:
+        print(f"  S3 store   embedded on {places.s3}")
+    else:
+        uploads = (
+            f"uploads go to {stack.upload_bucket}"
+            if stack.upload_bucket
+            else "no uploads: no --upload-bucket"
+        )
+        print(f"  S3 store   your own, {stack.store.endpoint}   ({uploads})")
     print(f"  Home       {stack.home.path}   (logs in {stack.home.logs})")
     print("Ctrl-C stops it.", flush=True)

@@ -47,6 +47,12 @@ class Code(StrEnum):
     """The run has no results (yet): it is not completed."""
     DATA_NOT_FOUND = "DATA_NOT_FOUND"
     """The file, table or column that a source names does not exist."""
+    UPLOAD_NOT_FOUND = "UPLOAD_NOT_FOUND"
+    """No address was signed for this upload."""
+    UPLOAD_TOO_LARGE = "UPLOAD_TOO_LARGE"
+    """The uploaded file is larger than uploads may be."""
+    EMPTY_FILE = "EMPTY_FILE"
+    """The file has not even a line that names its columns."""
     INVALID_DATA = "INVALID_DATA"
     """The source's content cannot be read exactly (ragged row, bad byte, NaN, ...)."""
     SCHEMA_MISMATCH = "SCHEMA_MISMATCH"
@@ -59,6 +65,8 @@ class Code(StrEnum):
     """The source refused the credentials or the permission is missing."""
     CONNECTOR_MISSING = "CONNECTOR_MISSING"
     """No installed connector reads this URI."""
+    STORE_NOT_CONFIGURED = "STORE_NOT_CONFIGURED"
+    """It needs an S3 store, and this Kalla was started without one."""
     ALREADY_EXISTS = "ALREADY_EXISTS"
     """The same id was used before with another content."""
     QUEUE_FULL = "QUEUE_FULL"
@@ -67,6 +75,8 @@ class Code(StrEnum):
     """The runner cannot be reached or did not accept the job."""
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     """Kalla's own database cannot be reached."""
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    """The S3 store cannot be reached or refuses Kalla."""
     OUTPUT_NOT_WRITABLE = "OUTPUT_NOT_WRITABLE"
     """The output path cannot be written."""
     STORAGE_FULL = "STORAGE_FULL"
@@ -114,16 +124,21 @@ CATALOGUE: Final[dict[Code, CodeInfo]] = {
     Code.RUN_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
     Code.RESULTS_NOT_READY: CodeInfo(_S.FAILED_PRECONDITION, 409),
     Code.DATA_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
+    Code.UPLOAD_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
+    Code.UPLOAD_TOO_LARGE: CodeInfo(_S.FAILED_PRECONDITION, 413),
+    Code.EMPTY_FILE: CodeInfo(_S.FAILED_PRECONDITION, 400),
     Code.INVALID_DATA: CodeInfo(_S.FAILED_PRECONDITION, 422),
     Code.SCHEMA_MISMATCH: CodeInfo(_S.FAILED_PRECONDITION, 422),
     Code.SOURCE_CHANGED: CodeInfo(_S.ABORTED, 409, retryable=True),
     Code.SOURCE_UNREACHABLE: CodeInfo(_S.UNAVAILABLE, 502, retryable=True),
     Code.ACCESS_DENIED: CodeInfo(_S.PERMISSION_DENIED, 502),
     Code.CONNECTOR_MISSING: CodeInfo(_S.UNIMPLEMENTED, 400),
+    Code.STORE_NOT_CONFIGURED: CodeInfo(_S.FAILED_PRECONDITION, 503),
     Code.ALREADY_EXISTS: CodeInfo(_S.ALREADY_EXISTS, 409),
     Code.QUEUE_FULL: CodeInfo(_S.RESOURCE_EXHAUSTED, 500, retryable=True),
     Code.RUNNER_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 502, retryable=True),
     Code.DATABASE_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 503, retryable=True),
+    Code.STORE_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 503, retryable=True),
     Code.OUTPUT_NOT_WRITABLE: CodeInfo(_S.FAILED_PRECONDITION, 422),
     Code.STORAGE_FULL: CodeInfo(_S.RESOURCE_EXHAUSTED, 507, retryable=True),
     Code.MEMORY_LIMIT: CodeInfo(_S.RESOURCE_EXHAUSTED, 422),

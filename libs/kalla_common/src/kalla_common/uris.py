@@ -18,7 +18,8 @@ _LOOSE_USERINFO: Final = re.compile(
 )
 # Secrets that drivers accept as query parameters.
 _PARAMETER: Final = re.compile(
-    r"(?P<head>[?&](?:password|passfile|sslpassword|api_key|token|secret|access_key|secret_key)=)(?P<secret>[^&#]*)",
+    r"(?P<head>[?&](?:password|passfile|sslpassword|api_key|token|secret|access_key|secret_key"
+    r"|x-amz-signature|x-amz-security-token)=)(?P<secret>[^&#]*)",
     re.IGNORECASE,
 )
 

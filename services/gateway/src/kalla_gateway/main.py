@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 from kalla_common.errors import KallaError
 from kalla_common.rpc.server import add_port
+from kalla_common.s3 import S3Settings, take_s3_settings
 from kalla_common.telemetry import log, setup_telemetry
 from pydantic import ValidationError
 
@@ -39,6 +40,9 @@ def main() -> None:
     """Run the gateway until SIGTERM or SIGINT; exits with 2 if it is set up wrongly."""
     try:
         settings = GatewaySettings()  # pyright: ignore[reportCallIssue] - filled from the environment
+        s3 = take_s3_settings()
+    except KallaError as error:
+        sys.exit(error.message)
     except ValidationError as error:
         first = error.errors()[0]
         name = "__".join(str(part) for part in first["loc"]).upper()
@@ -47,7 +51,7 @@ def main() -> None:
     # It tells in its own words what our own lines say.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
-        uvloop.run(serve(settings))
+        uvloop.run(serve(settings, s3))
     except (KallaError, OSError) as error:
         log.error("gateway_cannot_start", error=str(error))
         sys.exit(1)
@@ -58,7 +62,7 @@ def main() -> None:
         shutdown_telemetry()
 
 
-async def serve(settings: GatewaySettings) -> None:
+async def serve(settings: GatewaySettings, s3: S3Settings) -> None:
     """Serve until a signal comes.
 
     Raises:
@@ -73,7 +77,7 @@ async def serve(settings: GatewaySettings) -> None:
     with _listening(settings.host, settings.port) as rest_socket:
         port: int = rest_socket.getsockname()[1]
         callback_url = settings.callback_url or f"http://127.0.0.1:{port}/api/worker"
-        async with gateway_services(settings, callback_url) as services:
+        async with gateway_services(settings, s3, callback_url) as services:
             await migrate(services.database)
             await _serve_all(services, rest_socket, stop)
 

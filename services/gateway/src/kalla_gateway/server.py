@@ -14,6 +14,7 @@ from kalla.catalog.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer
 from kalla_common.db import Database
 from kalla_common.rpc.client import make_channel
 from kalla_common.rpc.server import HealthControl, add_health_and_reflection, make_server
+from kalla_common.s3 import S3Settings
 
 from kalla_gateway.metrics import Metrics
 from kalla_gateway.recipes.endpoints import router as recipes_router
@@ -34,13 +35,18 @@ from kalla_gateway.settings import GatewaySettings
 from kalla_gateway.sources.contact import SourceContact
 from kalla_gateway.sources.endpoints import router as sources_router
 from kalla_gateway.sources.service import SourceReader
+from kalla_gateway.uploads.endpoints import router as uploads_router
+from kalla_gateway.uploads.service import Uploads
+from kalla_gateway.uploads.store import UploadStore
 from kalla_gateway.worker.endpoints import router as worker_router
 
 API_VERSION = "1"
 
 
 @asynccontextmanager
-async def gateway_services(settings: GatewaySettings, callback_url: str) -> AsyncGenerator[GatewayServices]:
+async def gateway_services(
+    settings: GatewaySettings, s3: S3Settings, callback_url: str
+) -> AsyncGenerator[GatewayServices]:
     """Open what the endpoints work with, and close it at the end. Nothing is contacted yet."""
     async with AsyncExitStack() as stack:
         url = settings.database_url.get_secret_value()
@@ -54,6 +60,7 @@ async def gateway_services(settings: GatewaySettings, callback_url: str) -> Asyn
             stream_seconds=settings.download_seconds,
         )
         stack.callback(rows.close)
+        store = await stack.enter_async_context(UploadStore(s3, settings.upload_endpoint))
         yield GatewayServices(
             settings=settings,
             database=database,
@@ -63,6 +70,7 @@ async def gateway_services(settings: GatewaySettings, callback_url: str) -> Asyn
             contact=SourceContact(database, control),
             dispatcher=RunDispatcher(database, control, str(settings.output_root), callback_url),
             events=RunEvents(database.asyncpg_dsn()),
+            uploads=Uploads(settings, database, store, rows),
             metrics=Metrics(),
         )
 
@@ -81,6 +89,7 @@ def create_app(services: GatewayServices) -> FastAPI:
         recipes_router,
         runs_router,
         results_router,
+        uploads_router,
         worker_router,
         operations_router,
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+from kalla_common.s3 import checked_bucket, checked_endpoint
 from kalla_common.settings import CommonSettings
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -33,6 +34,14 @@ class GatewaySettings(CommonSettings):
     """Base of the worker callbacks as the runner reaches it; default: this host's REST port."""
     output_root: Path = Path.home() / ".kalla" / "runs"
     """The outputs of a run go to <output_root>/<run_id>, on the runner's file system."""
+    upload_bucket: str | None = None
+    """S3 bucket that uploads go to; absent: this gateway takes no uploads."""
+    upload_endpoint: str | None = None
+    """http(s)://host[:port] of the S3 store as clients reach it; default: AWS_ENDPOINT_URL."""
+    upload_url_seconds: int = Field(default=3600, ge=1, le=604_800)
+    """How long an address for an upload may be used."""
+    upload_max_bytes: int = Field(default=5 * 1024**3, ge=1)
+    """A larger upload is refused when it is previewed or confirmed; a single PUT has 5 GiB at most."""
     webhook_secret: SecretStr | None = None
     """Secret shared with the runner (base64, whsec_...). Without it only loopback callers may report."""
     database_pool: int = Field(default=10, ge=1)
@@ -51,6 +60,16 @@ class GatewaySettings(CommonSettings):
     """Pause between two signs of life on an event stream."""
     shutdown_seconds: int = Field(default=5, ge=0)
     """How long requests may go on after SIGTERM."""
+
+    @field_validator("upload_bucket")
+    @classmethod
+    def _is_bucket(cls, name: str | None) -> str | None:
+        return checked_bucket(name) if name else None
+
+    @field_validator("upload_endpoint")
+    @classmethod
+    def _is_endpoint(cls, url: str | None) -> str | None:
+        return checked_endpoint(url) if url else None
 
     @field_validator("webhook_secret")
     @classmethod

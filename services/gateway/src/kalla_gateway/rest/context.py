@@ -15,6 +15,7 @@ from kalla_gateway.runs.events import RunEvents
 from kalla_gateway.settings import GatewaySettings
 from kalla_gateway.sources.contact import SourceContact
 from kalla_gateway.sources.service import SourceReader
+from kalla_gateway.uploads.service import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class GatewayServices:
     contact: SourceContact
     dispatcher: RunDispatcher
     events: RunEvents
+    uploads: Uploads
     metrics: Metrics
 
 

@@ -22,10 +22,10 @@ _MEANINGS: Final = {
     404: "Nothing has this name.",
     406: "None of the accepted formats can be sent.",
     409: "The state does not allow it (yet).",
-    413: "The body is too large.",
+    413: "The body or the file is too large.",
     422: "The source's content cannot be read exactly.",
     502: "The runner or a source did not do its part.",
-    503: "Kalla's database cannot be reached.",
+    503: "Kalla's database or S3 store cannot be reached.",
     504: "It took longer than its deadline.",
 }
 

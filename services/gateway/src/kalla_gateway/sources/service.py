@@ -27,6 +27,7 @@ FAILED_CONTACT: Final = frozenset(
         Code.SOURCE_UNREACHABLE,
         Code.ACCESS_DENIED,
         Code.DATA_NOT_FOUND,
+        Code.EMPTY_FILE,
         Code.INVALID_DATA,
         Code.PATH_NOT_ALLOWED,
         Code.CONNECTOR_MISSING,

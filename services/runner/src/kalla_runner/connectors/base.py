@@ -16,6 +16,7 @@ from typing import Protocol, Self
 
 import pyarrow as pa
 from kalla_common.domain import SourceSpec
+from kalla_common.s3 import S3Settings
 
 from kalla_runner.staging import StagedTable, StageProgress
 
@@ -32,11 +33,22 @@ class ReadSession:
     Args:
         allowed_roots: folders under which local paths must lie, resolved.
         threads: how many partitions may be read at once.
+        s3: the S3 store and Kalla's credentials, None where there is none.
+        scratch: a folder for nameless files, default the system's for temporary ones.
     """
 
-    def __init__(self, allowed_roots: tuple[Path, ...], threads: int = 2) -> None:
+    def __init__(
+        self,
+        allowed_roots: tuple[Path, ...],
+        threads: int = 2,
+        *,
+        s3: S3Settings | None = None,
+        scratch: Path | None = None,
+    ) -> None:
         self.allowed_roots = allowed_roots
         self.threads = threads
+        self.s3 = s3
+        self.scratch = scratch
         self.shared: dict[str, object] = {}
         self.closing = ExitStack()
 

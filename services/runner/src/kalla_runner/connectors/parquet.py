@@ -1,15 +1,20 @@
-"""Local Parquet files, or a folder of them, as a source.
+"""Parquet files as a source.
 
-Staging points to the files where they lie; the engine decodes them as it reads. Only what its
-plain reader does not do (a declared type, 96-bit timestamps) is decoded into Arrow files first.
+Staging points to local files where they lie, and brings others to the disk as they are; the engine
+decodes them as it reads. Only what its plain reader does not do (a declared type, 96-bit timestamps)
+is decoded into Arrow files first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
+from typing import Final
 
 import pyarrow as pa
 from kalla_common.domain import SourceSpec
@@ -22,35 +27,32 @@ from kalla_runner.connectors.parquet_files import (
     ParquetPart,
     Unit,
     batches_of,
-    files_of,
     int96_unit,
     joint_schema,
-    read_footer,
+    pin_files,
+    read_footers,
     whole_microseconds,
 )
 from kalla_runner.connectors.parquet_types import convert_column, declared_schema
 from kalla_runner.connectors.text_types import MisfitError
 from kalla_runner.connectors.type_names import type_name
+from kalla_runner.pinned import PinnedFiles, pin_file
 from kalla_runner.staging import StagedTable, StageProgress
 from kalla_runner.storage import storage_errors
 
+_FILES_AT_ONCE: Final = 8
+
 
 class ParquetSource(OpenSource):
-    """A Parquet file, or the files of a folder in the order of their names."""
+    """Parquet files with the same columns, read one after the other."""
 
-    def __init__(self, spec: SourceSpec, session: ReadSession) -> None:
+    def __init__(self, spec: SourceSpec, pinned: PinnedFiles) -> None:
         self.spec = spec
-        self._roots = session.allowed_roots
-        self._parts = tuple(read_footer(path) for path in files_of(spec.uri, self._roots))
+        self.pin = pinned.pin
+        self._pinned = pinned
+        self._parts = read_footers(pinned.parts)
         self._found = joint_schema(self._parts)
         self._declared = declared_types(spec, self._found.names)
-        self.pin = {
-            "path": spec.uri,
-            "files": len(self._parts),
-            "size": sum(part.size for part in self._parts),
-            "mtime_ns": max(part.mtime_ns for part in self._parts),
-            **{f"file {part.path}": f"{part.size} bytes at {part.mtime_ns} ns" for part in self._parts},
-        }
 
     @cached_property
     def _unit(self) -> Unit:
@@ -90,13 +92,15 @@ class ParquetSource(OpenSource):
             return sum(sum(part.groups) for part in self._parts)
         names = list(dict.fromkeys(typed.column for typed in self._filters))
         with self._one_state():
-            return sum(batch.num_rows for batch in filter_batches(self._read(names), self._filters))
+            return sum(
+                batch.num_rows for batch in filter_batches(self._read(self._parts, names), self._filters)
+            )
 
     def rows(self, limit: int | None = None, offset: int = 0) -> Iterator[pa.RecordBatch]:
         """See OpenSource: in the order of the files and their rows."""
         with self._one_state():
             skipped = 0 if self._filters else offset
-            batches = filter_batches(self._read(self._schema.names, skipped), self._filters)
+            batches = filter_batches(self._read(self._parts, self._schema.names, skipped), self._filters)
             yield from _window(batches, limit, offset - skipped)
 
     def stage(self, folder: Path, progress: StageProgress) -> StagedTable:
@@ -104,32 +108,53 @@ class ParquetSource(OpenSource):
         _ = self._filters  # checked here, so that the engine can rely on them
         progress(0.0)
         total = sum(sum(part.groups) for part in self._parts)
-        format_, files = "parquet", tuple(part.path for part in self._parts)
-        if self._declared or any(part.int96 for part in self._parts):
-            format_, files = "arrow", (self._decode(folder, total, progress),)
-        self.check_unchanged()
+        decode = bool(self._declared) or any(part.int96 for part in self._parts)
+        with self._one_state():
+            paths = self._to_disk(folder, progress if not decode else lambda share: progress(share / 2))
+        format_, files = "parquet", paths
+        if decode:
+            format_, files = "arrow", (self._decode(folder, paths, total, progress),)
         progress(1.0)
         return StagedTable(self.spec.alias, self._schema, format_, files, total, self.spec.filters)
 
-    def _decode(self, folder: Path, total: int, progress: StageProgress) -> Path:
-        path, done = folder / "rows.arrow", 0
-        with self._one_state(), storage_errors(path):
+    def _to_disk(self, folder: Path, progress: StageProgress) -> tuple[Path, ...]:
+        size, done, lock = max(1, sum(part.source.size for part in self._parts)), 0, Lock()
+
+        def more(count: int) -> None:
+            nonlocal done
+            with lock:
+                done += count
+                progress(done / size)
+
+        with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with pa.ipc.new_file(path, self._schema) as writer:
-                for batch in self._read(self._schema.names):
-                    writer.write_batch(batch)
-                    done += batch.num_rows
-                    progress(done / total)
-        return path
+
+        def bring(number: int) -> Path:
+            return self._parts[number].source.to_disk(folder / f"part-{number:05d}.parquet", more)
+
+        with ThreadPoolExecutor(_FILES_AT_ONCE, "kalla-parquet") as pool:
+            return tuple(pool.map(bring, range(len(self._parts))))
+
+    def _decode(self, folder: Path, paths: Sequence[Path], total: int, progress: StageProgress) -> Path:
+        target, done = folder / "rows.arrow", 0
+        parts = [replace(part, source=pin_file(path)) for part, path in zip(self._parts, paths, strict=True)]
+        with self._one_state(), storage_errors(target), pa.ipc.new_file(target, self._schema) as writer:
+            for batch in self._read(parts, self._schema.names):
+                writer.write_batch(batch)
+                done += batch.num_rows
+                progress(0.5 + done / total / 2)
+        for path in paths:
+            if path.parent == folder:
+                path.unlink()
+        return target
 
     def check_unchanged(self) -> None:
-        """See OpenSource: the same files with the same sizes and times."""
+        """Raise SOURCE_CHANGED unless the same files are there, in their pinned state."""
+        self._pinned.check_unchanged()
+
+    def _confirm(self) -> None:
         for part in self._parts:
-            part.check_unchanged()
-        if files_of(self.spec.uri, self._roots) != tuple(part.path for part in self._parts):
-            raise KallaError(
-                Code.SOURCE_CHANGED, f"The folder {self.spec.uri} has other files than before; start again."
-            )
+            part.source.confirm()
 
     @contextmanager
     def _one_state(self) -> Generator[None]:
@@ -137,14 +162,22 @@ class ParquetSource(OpenSource):
         try:
             yield
         except KallaError:
-            self.check_unchanged()
+            self._confirm()
             raise
-        self.check_unchanged()
+        self._confirm()
 
-    def _read(self, names: list[str], skip: int = 0) -> Iterator[pa.RecordBatch]:
-        """Exactly typed rows of some columns, without the first `skip` ones."""
+    def _read(
+        self, parts: Sequence[ParquetPart], names: list[str], skip: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        """Exactly typed rows of some columns, without the first `skip` ones.
+
+        Args:
+            parts: the source's files, or copies of them.
+            names: the columns.
+            skip: rows to leave out.
+        """
         schema = pa.schema([self._schema.field(name) for name in names])
-        for part in self._parts:
+        for part, original in zip(parts, self._parts, strict=True):
             group = row = 0
             while group < len(part.groups) and part.groups[group] <= skip:
                 skip -= part.groups[group]
@@ -157,10 +190,10 @@ class ParquetSource(OpenSource):
                 skip -= raw.num_rows - batch.num_rows
                 row += raw.num_rows - batch.num_rows
                 if batch.num_rows:
-                    yield self._exact(batch, schema, part, row)
+                    yield self._exact(batch, schema, original.source.name, row)
                 row += batch.num_rows
 
-    def _exact(self, batch: pa.RecordBatch, schema: pa.Schema, part: ParquetPart, row: int) -> pa.RecordBatch:
+    def _exact(self, batch: pa.RecordBatch, schema: pa.Schema, name: str, row: int) -> pa.RecordBatch:
         arrays: list[pa.Array] = []
         for field in schema:
             array = batch.column(field.name)
@@ -170,7 +203,7 @@ class ParquetSource(OpenSource):
                 value = str(array[error.position].as_py())[:80]
                 raise KallaError(
                     Code.SCHEMA_MISMATCH if field.name in self._declared else Code.INVALID_DATA,
-                    f"Column {field.name!r} of {part.path.name} holds {value!r} in row "
+                    f"Column {field.name!r} of {name} holds {value!r} in row "
                     f"{row + error.position + 1}, which is no exact {type_name(field.type)}.",
                     column=field.name,
                 ) from error
@@ -199,4 +232,4 @@ class ParquetConnector:
         Raises:
             KallaError: PATH_NOT_ALLOWED, DATA_NOT_FOUND, INVALID_DATA, SCHEMA_MISMATCH, ...
         """
-        return ParquetSource(spec, session)
+        return ParquetSource(spec, pin_files(spec.uri, session.allowed_roots))

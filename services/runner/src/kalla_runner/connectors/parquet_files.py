@@ -1,8 +1,9 @@
-"""Parquet files on disk: which ones a source means, what their footers say, their batches."""
+"""Parquet files: which ones a local source means, what their footers say, their batches."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from kalla_common.errors import Code, KallaError
 from kalla_runner.connectors.parquet_types import plain_type
 from kalla_runner.connectors.paths import allowed_path, local_path
 from kalla_runner.connectors.type_names import type_name
+from kalla_runner.pinned import PinnedBytes, PinnedFiles, pin_file
 
 BATCH_ROWS: Final = 1 << 16
+_FOOTERS_AT_ONCE: Final = 8
 Unit = Literal["us", "ns"]
 
 
@@ -26,32 +29,16 @@ class ParquetPart:
     """One file as it was pinned.
 
     Attributes:
-        size: bytes.
-        mtime_ns, inode: change when the file is written anew.
+        source: its bytes.
         schema: plain types, before nanoseconds are judged.
         groups: rows of each row group.
         int96: columns in the outdated 96-bit timestamp format.
     """
 
-    path: Path
-    size: int
-    mtime_ns: int
-    inode: int
+    source: PinnedBytes
     schema: pa.Schema
     groups: tuple[int, ...]
     int96: frozenset[str]
-
-    def check_unchanged(self) -> None:
-        """Raise SOURCE_CHANGED if the file was written, replaced or removed since it was pinned."""
-        try:
-            stat = self.path.stat()
-            same = (stat.st_size, stat.st_mtime_ns, stat.st_ino) == (self.size, self.mtime_ns, self.inode)
-        except OSError:
-            same = False
-        if not same:
-            raise KallaError(
-                Code.SOURCE_CHANGED, f"The file {self.path} changed while it was read; start again."
-            )
 
 
 def files_of(uri: str, roots: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -85,30 +72,49 @@ def files_of(uri: str, roots: tuple[Path, ...]) -> tuple[Path, ...]:
     return tuple(allowed_path(str(entry), roots) for entry in entries)
 
 
-def read_footer(path: Path) -> ParquetPart:
-    """Pin a file and read what its footer says.
+def pin_files(uri: str, roots: tuple[Path, ...]) -> PinnedFiles:
+    """The files of a URI in their present state.
+
+    Raises:
+        KallaError: as `files_of`.
+    """
+    # Before anything is read: what is written in between then shows as a change.
+    parts = tuple(pin_file(path) for path in files_of(uri, roots))
+
+    def check_unchanged() -> None:
+        for part in parts:
+            part.check_unchanged()
+        if files_of(uri, roots) != tuple(part.path for part in parts):
+            raise KallaError(
+                Code.SOURCE_CHANGED, f"The folder {uri} has other files than before; start again."
+            )
+
+    pin = {
+        "path": uri,
+        "files": len(parts),
+        "size": sum(part.size for part in parts),
+        "mtime_ns": max(part.mtime_ns for part in parts),
+        **{f"file {part.path}": f"{part.size} bytes at {part.mtime_ns} ns" for part in parts},
+    }
+    return PinnedFiles(parts, pin, check_unchanged)
+
+
+def read_footer(source: PinnedBytes) -> ParquetPart:
+    """What the footer of a pinned file says.
 
     Raises:
         KallaError: INVALID_DATA if it is no Parquet file, or one without usable columns.
     """
-    # Before the footer is read: what is written in between then shows as a change.
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise KallaError(Code.DATA_NOT_FOUND, f"The file {path} is gone.") from error
-    with opened(path) as file:
+    with opened(source) as file:
         found = file.schema_arrow
         names = list(found.names)
         twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
         if not names or twice is not None:
             problem = "has no columns" if twice is None else f"has the column {twice!r} twice"
-            raise KallaError(Code.INVALID_DATA, f"The Parquet file {path} {problem}; write it again.")
+            raise KallaError(Code.INVALID_DATA, f"The Parquet file {source.name} {problem}; write it again.")
         leaves = (file.schema.column(number) for number in range(len(file.schema)))
         return ParquetPart(
-            path=path,
-            size=stat.st_size,
-            mtime_ns=stat.st_mtime_ns,
-            inode=stat.st_ino,
+            source=source,
             schema=pa.schema([field.with_type(plain_type(field.type)).remove_metadata() for field in found]),
             groups=tuple(
                 file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)
@@ -117,24 +123,39 @@ def read_footer(path: Path) -> ParquetPart:
         )
 
 
+def read_footers(sources: Sequence[PinnedBytes]) -> tuple[ParquetPart, ...]:
+    """The footers of all files of a source, several at once.
+
+    Raises:
+        KallaError: as `read_footer`.
+    """
+    if len(sources) == 1:
+        return (read_footer(sources[0]),)
+    with ThreadPoolExecutor(_FOOTERS_AT_ONCE, "kalla-footer") as pool:
+        return tuple(pool.map(read_footer, sources))
+
+
 @contextmanager
-def opened(path: Path, unit: Unit = "ns") -> Generator[Any]:
+def opened(source: PinnedBytes, unit: Unit = "ns") -> Generator[Any]:
     """A Parquet file; whatever cannot be read in it is a KallaError.
 
     Args:
-        path: the file.
+        source: the file.
         unit: the unit of 96-bit timestamps.
     """
     try:
-        with pq.ParquetFile(path, memory_map=True, coerce_int96_timestamp_unit=unit) as file:
+        with (
+            source.arrow_file() as raw,
+            pq.ParquetFile(raw, coerce_int96_timestamp_unit=unit) as file,
+        ):
             yield file
     except PermissionError as error:
-        raise KallaError(Code.ACCESS_DENIED, f"The file {path} may not be read.") from error
+        raise KallaError(Code.ACCESS_DENIED, f"The file {source.name} may not be read.") from error
     except (OSError, pa.ArrowException) as error:
-        if "magic bytes" in str(error) or "file size is" in str(error):
-            message = f"The file {path} is not a Parquet file."
+        if "magic bytes" in str(error) or "file size is" in str(error) or not source.size:
+            message = f"The file {source.name} is not a Parquet file."
         else:
-            message = f"The Parquet file {path} is damaged or uses a feature that cannot be read."
+            message = f"The Parquet file {source.name} is damaged or uses a feature that cannot be read."
         raise KallaError(Code.INVALID_DATA, message) from error
 
 
@@ -143,7 +164,7 @@ def batches_of(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a file as they lie, from a row group on."""
     groups = list(range(first_group, len(part.groups)))
-    with opened(part.path, unit) as file:
+    with opened(part.source, unit) as file:
         yield from file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns))
 
 
@@ -173,8 +194,8 @@ def joint_schema(parts: Sequence[ParquetPart]) -> pa.Schema:
 def _differs(part: ParquetPart, first: ParquetPart, problem: str) -> KallaError:
     return KallaError(
         Code.SCHEMA_MISMATCH,
-        f"All Parquet files of a folder need the same columns, but {part.path.name} has {problem} as in "
-        f"{first.path.name}.",
+        f"All Parquet files of a folder need the same columns, but {part.source.name} has {problem} as in "
+        f"{first.source.name}.",
     )
 
 

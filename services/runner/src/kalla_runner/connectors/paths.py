@@ -1,11 +1,20 @@
-"""Local paths of sources: only regular files below the allowed folders."""
+"""Names of files, and local paths of sources: only regular files below the allowed folders."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from kalla_common.errors import Code, KallaError
+
+_TEXT_FILE: Final = re.compile(r"\.(csv|tsv)(\.gz)?\Z", re.IGNORECASE)
+
+
+def is_text_file(name: str) -> bool:
+    """Whether a file of this name is read as CSV."""
+    return _TEXT_FILE.search(name) is not None
 
 
 def local_path(text: str) -> Path:

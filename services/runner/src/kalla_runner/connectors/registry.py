@@ -15,10 +15,10 @@ from kalla_common.domain import SourceSpec
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.base import Connector, OpenSource, ReadSession
+from kalla_runner.connectors.paths import is_text_file
 
 GROUP: Final = "kalla.connectors"
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
-_TEXT_FILE: Final = re.compile(r"\.(csv|tsv)(\.gz)?\Z", re.IGNORECASE)
 _LOCAL: Final = frozenset({"csv", "parquet"})
 
 
@@ -41,7 +41,7 @@ def connector_name(uri: str) -> str:
     scheme = found[1].lower() if found else "file"
     if scheme == "file":
         name = uri.rsplit("/", 1)[-1]
-        return "csv" if _TEXT_FILE.search(name) else "parquet"
+        return "csv" if is_text_file(name) else "parquet"
     if scheme in _LOCAL or scheme not in _installed():
         raise _missing(f"No installed connector reads {scheme}:// URIs")
     return scheme

@@ -10,7 +10,7 @@ strict rules instead, in one lane.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from kalla_common.errors import Code, KallaError
 
-from kalla_runner.connectors.csv.bytes_in import FilePin, ReadInto, open_bytes
+from kalla_runner.connectors.csv.bytes_in import ReadInto, open_bytes
 from kalla_runner.connectors.csv.records import QUOTE, MalformedError
+from kalla_runner.pinned import PinnedBytes
 
 _MOST_BYTES: Final = 2**31 - 2**20
 """Arrow's parser takes blocks of up to 2 GiB, so no single row may be longer."""
@@ -195,38 +196,41 @@ class Lane:
     end: int
 
 
-def split_lanes(pin: FilePin, data_start: int, lanes: int) -> tuple[Lane, ...]:
+def split_lanes(source: PinnedBytes, data_start: int, lanes: int) -> Generator[Lane]:
     """Up to `lanes` stretches of about the same size, in order, that together hold all rows.
 
-    They are right if the simple rule holds for all quotes, which reading them proves.
+    Each is given as soon as its end is known, so that it can be read while the rest is looked
+    through, or still on its way here. They are right if the simple rule holds for all quotes,
+    which reading them proves.
     """
-    step = -(-(pin.size - data_start) // lanes)
+    step = -(-(source.size - data_start) // lanes)
     nominal = [data_start + index * step for index in range(lanes)]
-    starts = [data_start]
+    start = data_start
     odd = False
-    for place, following in zip(nominal, [*nominal[1:], pin.size], strict=True):
-        with open_bytes(pin, place, following) as text:
-            row, count = _scan(text.read_into, place, odd=odd, wanted=place > data_start)
-        if row is not None and row > starts[-1]:
-            starts.append(row)
-        odd ^= bool(count % 2)
-    return tuple(Lane(start, end) for start, end in zip(starts, [*starts[1:], pin.size], strict=True))
+    for place, following in zip(nominal, [*nominal[1:], source.size], strict=True):
+        with open_bytes(source, place, following) as text:
+            for row, count in _scan(text.read_into, place, odd=odd, wanted=place > data_start):
+                if row is not None and row > start:
+                    yield Lane(start, row)
+                    start = row
+                odd ^= bool(count % 2)
+    yield Lane(start, source.size)
 
 
-def _scan(read_into: ReadInto, place: int, *, odd: bool, wanted: bool) -> tuple[int | None, int]:
-    """The first row that starts behind `place` (None: not looked for, or none), and the quotes in all."""
+def _scan(read_into: ReadInto, place: int, *, odd: bool, wanted: bool) -> Generator[tuple[int | None, int]]:
+    """Piece by piece the first row that starts behind `place`, given once, and the piece's quotes."""
     buffer = bytearray(_COUNT_BYTES)
     view = memoryview(buffer)
     data: npt.NDArray[Any] = np.frombuffer(buffer, np.uint8)
-    row: int | None = None
-    count = 0
     while filled := read_into(view):
         quotes = data[:filled] == QUOTE
-        if row is None and wanted:
-            inside = (np.cumsum(quotes, dtype=np.int64) + count + odd) % 2 == 1
+        row: int | None = None
+        if wanted:
+            inside = (np.cumsum(quotes, dtype=np.int64) + odd) % 2 == 1
             ends = np.flatnonzero((data[:filled] == ord("\n")) & ~inside)
             if len(ends):
-                row = place + int(ends[0]) + 1
-        count += int(np.count_nonzero(quotes))
+                row, wanted = place + int(ends[0]) + 1, False
+        count = int(np.count_nonzero(quotes))
+        odd ^= bool(count % 2)
+        yield row, count
         place += filled
-    return row, count

@@ -1,17 +1,17 @@
-"""The bytes of a CSV file, plain or gzip, in one pinned state."""
+"""The text of a CSV file, plain or gzip, from its pinned bytes."""
 
 from __future__ import annotations
 
-import errno
-import os
+import io
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 from kalla_common.errors import Code, KallaError
+
+from kalla_runner.pinned import PinnedBytes, ReadAtFile
 
 ReadInto = Callable[[memoryview], int]
 """Fills as much of a view as there are bytes left; less than asked for only at the end."""
@@ -31,136 +31,61 @@ class OpenBytes:
 
 
 _SKIP: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class FilePin:
-    """A file's state: any write or replacement changes it."""
-
-    path: Path
-    size: int
-    mtime_ns: int
-    inode: int
-
-
-def pin_file(path: Path) -> FilePin:
-    """The state of a file now.
-
-    Raises:
-        KallaError: DATA_NOT_FOUND or ACCESS_DENIED.
-    """
-    with read_errors(path):
-        state = path.stat()
-    return FilePin(path, state.st_size, state.st_mtime_ns, state.st_ino)
-
-
-def check_pin(pin: FilePin) -> None:
-    """Raise SOURCE_CHANGED if the file is no longer in its pinned state."""
-    try:
-        same = pin_file(pin.path) == pin
-    except KallaError:
-        same = False
-    if not same:
-        raise changed(pin)
-
-
-def changed(pin: FilePin) -> KallaError:
-    """The error for a file that is no longer in its pinned state."""
-    return KallaError(
-        Code.SOURCE_CHANGED,
-        f"The file {pin.path.name} changed while it was read; start again when nobody writes to it.",
-    )
+_PACKED_PIECE: Final = 1 << 20
 
 
 @contextmanager
-def read_errors(path: Path) -> Generator[None]:
-    """Turns the operating system's and the decompressor's errors into the catalogue's."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise KallaError(Code.DATA_NOT_FOUND, f"The file {path.name} does not exist.") from error
-    except PermissionError as error:
-        raise KallaError(
-            Code.ACCESS_DENIED, f"Kalla may not read the file {path.name}; change its permissions."
-        ) from error
-    except OSError as error:
-        if is_gzip(path) and error.errno in (None, errno.EINVAL, errno.EIO):
-            # Arrow's decompressor reports through OSError without a number.
-            raise KallaError(
-                Code.INVALID_DATA,
-                f"The file {path.name} is not a whole gzip file; compress or copy it again.",
-            ) from error
-        reason = error.strerror or "the read failed"
-        raise KallaError(
-            Code.SOURCE_UNREACHABLE, f"The file {path.name} cannot be read: {reason}."
-        ) from error
-
-
-@contextmanager
-def open_bytes(pin: FilePin, start: int = 0, end: int | None = None) -> Generator[OpenBytes]:
+def open_bytes(source: PinnedBytes, start: int = 0, end: int | None = None) -> Generator[OpenBytes]:
     """Opens the file's text from byte `start` up to byte `end` (default: all), unpacked if it is gzip.
 
     Raises:
-        KallaError: DATA_NOT_FOUND, ACCESS_DENIED, INVALID_DATA (not gzip) or SOURCE_UNREACHABLE, also
-            when the bytes are read.
+        KallaError: DATA_NOT_FOUND, ACCESS_DENIED, INVALID_DATA (not gzip), SOURCE_CHANGED or
+            SOURCE_UNREACHABLE, also when the bytes are read.
     """
-    opened = ExitStack()
-    with opened:
-        # Only the file's own errors are translated, not those of the code that reads it.
-        with read_errors(pin.path):
-            stretch = opened.enter_context(
-                _open_gzip(pin.path, start)
-                if is_gzip(pin.path)
-                else _open_plain(pin.path, start, pin.size if end is None else end)
-            )
+    if is_gzip(source):
+        with _open_gzip(source, start) as text:
+            yield text
+    else:
+        with _open_plain(source, start, source.size if end is None else end) as text:
+            yield text
+
+
+def is_gzip(source: PinnedBytes) -> bool:
+    """Whether the file's name says that it is compressed."""
+    return source.name.lower().endswith(".gz")
+
+
+@contextmanager
+def _open_plain(source: PinnedBytes, start: int, end: int) -> Generator[OpenBytes]:
+    position = start
+    with source.opened() as read_at:
 
         def read_into(view: memoryview) -> int:
-            with read_errors(pin.path):
-                return stretch.read_into(view)
-
-        yield OpenBytes(read_into, stretch.consumed)
-
-
-def is_gzip(path: Path) -> bool:
-    """Whether the file's name says that it is compressed."""
-    return path.name.lower().endswith(".gz")
-
-
-@contextmanager
-def _open_plain(path: Path, start: int, end: int) -> Generator[OpenBytes]:
-    descriptor = os.open(path, os.O_RDONLY)
-    position = start
-
-    # Read, not memory-mapped: a file that somebody cuts short would kill the process at a mapped page.
-    def read_into(view: memoryview) -> int:
-        nonlocal position
-        done = 0
-        wanted = min(len(view), end - position)
-        while done < wanted:
-            count = os.preadv(descriptor, [view[done:wanted]], position)
-            if count == 0:
-                break
-            done += count
+            nonlocal position
+            count = read_at(position, view[: max(0, end - position)]) if position < end else 0
             position += count
-        return done
+            return count
 
-    try:
         yield OpenBytes(read_into, lambda: position - start)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
-def _open_gzip(path: Path, start: int) -> Generator[OpenBytes]:
-    with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, "gzip") as unpacked:
+def _open_gzip(source: PinnedBytes, start: int) -> Generator[OpenBytes]:
+    packed = ReadAtFile(source.opened(), source.size)
+    with (
+        io.BufferedReader(packed, _PACKED_PIECE) as buffered,
+        pa.PythonFile(buffered, "r") as raw,
+        pa.CompressedInputStream(raw, "gzip") as unpacked,
+    ):
 
         def read_into(view: memoryview) -> int:
             done = 0
-            while done < len(view):
-                count = unpacked.readinto(view[done:])
-                if not count:
-                    break
-                done += count
+            with _gzip_errors(source):
+                while done < len(view):
+                    count = unpacked.readinto(view[done:])
+                    if not count:
+                        break
+                    done += count
             return done
 
         while start > 0:
@@ -168,11 +93,25 @@ def _open_gzip(path: Path, start: int) -> Generator[OpenBytes]:
             if count == 0:
                 break
             start -= count
-        yield OpenBytes(read_into, raw.tell)
+        yield OpenBytes(read_into, buffered.tell)
 
 
-def read_head(pin: FilePin, size: int) -> bytes:
+@contextmanager
+def _gzip_errors(source: PinnedBytes) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Arrow's decompressor reports through OSError without a number. Of a file that grew, only
+        # the pinned size is read, which looks like a file that was cut.
+        source.confirm()
+        raise KallaError(
+            Code.INVALID_DATA,
+            f"The file {source.name} is not a whole gzip file; compress or copy it again.",
+        ) from error
+
+
+def read_head(source: PinnedBytes, size: int) -> bytes:
     """The first `size` bytes of the file's text, fewer if it is shorter."""
     buffer = bytearray(size)
-    with open_bytes(pin) as text:
+    with open_bytes(source) as text:
         return bytes(buffer[: text.read_into(memoryview(buffer))])

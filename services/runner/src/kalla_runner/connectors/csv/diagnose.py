@@ -7,22 +7,23 @@ from typing import Final
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.csv.blocks import Block
-from kalla_runner.connectors.csv.bytes_in import FilePin, open_bytes
+from kalla_runner.connectors.csv.bytes_in import open_bytes
 from kalla_runner.connectors.csv.columns import DeclaredMisfitError
 from kalla_runner.connectors.csv.dialect import Dialect
 from kalla_runner.connectors.csv.records import MalformedError, Record, count_line_ends, records
+from kalla_runner.pinned import PinnedBytes
 
 _PIECE: Final = 1 << 20
 _SHOWN: Final = 60
 
 
-def malformed(pin: FilePin, error: MalformedError, block_start: int) -> KallaError:
+def malformed(source: PinnedBytes, error: MalformedError, block_start: int) -> KallaError:
     """The error for quotes that break the rules, in the block that starts at byte `block_start`."""
-    line = _line_at(pin, block_start + error.position)
-    return _invalid(f"Line {line} of {pin.path.name} {error.problem}; correct the quotes there.", line)
+    line = _line_at(source, block_start + error.position)
+    return _invalid(f"Line {line} of {source.name} {error.problem}; correct the quotes there.", line)
 
 
-def bad_block(pin: FilePin, dialect: Dialect, block: Block, reason: str) -> KallaError:
+def bad_block(source: PinnedBytes, dialect: Dialect, block: Block, reason: str) -> KallaError:
     """The error for a block that Arrow refused for `reason`: its first ragged row or undecodable byte."""
     data = bytes(memoryview(block.data)[: block.size])
     expected = len(dialect.names)
@@ -31,21 +32,21 @@ def bad_block(pin: FilePin, dialect: Dialect, block: Block, reason: str) -> Kall
         try:
             data[record.start : record.end].decode()
         except UnicodeDecodeError as error:
-            line = _line_at(pin, block.start + record.start + error.start)
+            line = _line_at(source, block.start + record.start + error.start)
             byte = data[record.start + error.start]
-            message = f"Line {line} of {pin.path.name} holds the byte 0x{byte:02x}, which is not UTF-8 text"
+            message = f"Line {line} of {source.name} holds the byte 0x{byte:02x}, which is not UTF-8 text"
             return _invalid(f"{message}; save the file as UTF-8.", line)
         if found != expected:
-            line = _line_at(pin, block.start + record.start)
+            line = _line_at(source, block.start + record.start)
             fields = "1 field" if found == 1 else f"{found} fields"
-            message = f"Line {line} of {pin.path.name} has {fields} where the header has {expected}"
+            message = f"Line {line} of {source.name} has {fields} where the header has {expected}"
             return _invalid(f"{message}; correct the line, or quote fields that hold the delimiter.", line)
-    line = _line_at(pin, block.start)
-    return _invalid(f"{pin.path.name} cannot be read from line {line} on: {reason[:200]}.", line)
+    line = _line_at(source, block.start)
+    return _invalid(f"{source.name} cannot be read from line {line} on: {reason[:200]}.", line)
 
 
 def declared_misfit(
-    pin: FilePin,
+    source: PinnedBytes,
     dialect: Dialect,
     block: Block,
     error: DeclaredMisfitError,
@@ -56,11 +57,11 @@ def declared_misfit(
     """The error for a value that does not fit the declared type named `type_text`; rows count from 1."""
     column = dialect.names[error.column]
     row = rows_before + error.row + 1
-    line = _line_at(pin, block.start + _row(dialect, block, error.row).start)
+    line = _line_at(source, block.start + _row(dialect, block, error.row).start)
     value = error.value if len(error.value) <= _SHOWN else error.value[:_SHOWN] + "..."
     return KallaError(
         Code.SCHEMA_MISMATCH,
-        f"Column {column!r} of {pin.path.name} holds {value!r} in row {row} (line {line}), which does not "
+        f"Column {column!r} of {source.name} holds {value!r} in row {row} (line {line}), which does not "
         f"fit the declared type {type_text}; correct the value or the schema.",
         column=column,
         row=str(row),
@@ -76,13 +77,13 @@ def _row(dialect: Dialect, block: Block, row: int) -> Record:
     return next(found)
 
 
-def _line_at(pin: FilePin, position: int) -> int:
+def _line_at(source: PinnedBytes, position: int) -> int:
     """The number, from 1, of the line that holds the byte at `position` of the file's text."""
     lines = 1
     left = position
     buffer = bytearray(_PIECE)
     carried = b""
-    with open_bytes(pin) as text:
+    with open_bytes(source) as text:
         while left > 0:
             count = text.read_into(memoryview(buffer)[: min(left, _PIECE)])
             if count == 0:

@@ -69,9 +69,7 @@ def _header(head: bytes, start: int, name: str, *, complete: bool) -> tuple[Reco
     if start == len(head):
         if not complete:
             return None
-        raise KallaError(
-            Code.INVALID_DATA, f"The file {name} is empty; its first line must name the columns."
-        )
+        raise KallaError(Code.EMPTY_FILE, f"The file {name} is empty; its first line must name the columns.")
     candidates = [_Candidate.of(head, start, delimiter) for delimiter in _DELIMITERS]
     likely = b"\t" if ".tsv" in name.lower() else b","
     # The one that splits off the most fields, even if one of them turns out to be malformed.

@@ -1,9 +1,9 @@
-"""Decides a CSV file's types over the whole of it, in one pass wherever the first guess holds."""
+"""Decides the types of CSV files over the whole of them, in one pass wherever the first guess holds."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -13,7 +13,7 @@ import pyarrow as pa
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.csv.blocks import UnprovenError, read_blocks
-from kalla_runner.connectors.csv.bytes_in import FilePin, check_pin, is_gzip, open_bytes
+from kalla_runner.connectors.csv.bytes_in import is_gzip, open_bytes
 from kalla_runner.connectors.csv.columns import ColumnTypes
 from kalla_runner.connectors.csv.parse import BadBlockError, BlockParser
 from kalla_runner.connectors.csv.passes import CsvFile, Pass, StrictNeededError
@@ -32,21 +32,28 @@ Declared = dict[str, pa.DataType]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What one whole look at a file told: how it is read, its types and rows."""
+    """What one whole look at a source told: which files are read strictly, its types and rows."""
 
-    file: CsvFile
+    names: tuple[str, ...]
     columns: ColumnTypes
     rows: int
+    strict: frozenset[int]
 
     @property
     def schema(self) -> pa.Schema:
         """Names and types; any field of a text file may be empty, so all are nullable."""
-        fields = zip(self.file.dialect.names, self.columns.types, strict=True)
+        fields = zip(self.names, self.columns.types, strict=True)
         return pa.schema([pa.field(name, data_type) for name, data_type in fields])
+
+    def read_as(self, files: Sequence[CsvFile]) -> tuple[CsvFile, ...]:
+        """The files as they must be read."""
+        return tuple(
+            replace(file, strict=file.strict or number in self.strict) for number, file in enumerate(files)
+        )
 
 
 def read_whole(
-    file: CsvFile,
+    files: Sequence[CsvFile],
     declared: Declared,
     threads: int,
     *,
@@ -57,33 +64,35 @@ def read_whole(
     """Read all rows, into IPC files if a folder is given.
 
     Args:
-        file: what is read.
+        files: what is read, in order; all with the same columns.
         declared: types by column name that win over what the values look like.
         threads: how many lanes are read at once.
-        known: an earlier result for the same file, which saves guessing.
-        folder: where the files go.
+        known: an earlier result for the same files in the same state, which saves guessing.
+        folder: where the IPC files go.
         progress: told the bytes done so far in the present pass.
 
     Raises:
         KallaError: INVALID_DATA, SCHEMA_MISMATCH, SOURCE_CHANGED, STORAGE_FULL, ...
     """
-    if known is not None:
-        file, columns = known.file, known.columns
-    else:
-        columns = _column_types(file, declared, _guess(file))
-    for _ in range(_MOST_PASSES):
+    names = files[0].dialect.names
+    strict = known.strict if known else frozenset[int]()
+    columns = known.columns if known else _column_types(names, declared, _guess(files))
+    # Each failure under the simple rule makes at least one more file strict.
+    for _ in range(_MOST_PASSES + len(files)):
+        hypothesis = Known(names, columns, 0, strict)
         try:
-            result = Pass(file, columns, folder, progress).run(threads)
-        except StrictNeededError:
-            file = replace(file, strict=True)
+            result = Pass(hypothesis.read_as(files), columns, folder, progress).run(threads)
+        except StrictNeededError as error:
+            strict |= error.files
             continue
-        found = _column_types(file, declared, [shape.data_type for shape in result.seen])
+        found = _column_types(names, declared, [shape.data_type for shape in result.seen])
         if found == columns:
-            return Known(file, columns, result.rows), result.files
-        _remove(result.files)
+            return replace(hypothesis, rows=result.rows), result.written
+        _remove(result.written)
         columns = found
-    check_pin(file.pin)
-    raise KallaError(Code.INTERNAL, f"The types of {file.pin.path.name} could not be settled.")
+    for file in files:
+        file.source.confirm()
+    raise KallaError(Code.INTERNAL, f"The types of {files[0].source.name} could not be settled.")
 
 
 def _remove(files: tuple[Path, ...]) -> None:
@@ -91,33 +100,39 @@ def _remove(files: tuple[Path, ...]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _column_types(file: CsvFile, declared: Declared, found: list[pa.DataType]) -> ColumnTypes:
-    names = file.dialect.names
+def _column_types(names: Sequence[str], declared: Declared, found: list[pa.DataType]) -> ColumnTypes:
     types = tuple(declared.get(name, data_type) for name, data_type in zip(names, found, strict=True))
     return ColumnTypes(types, tuple(name in declared for name in names))
 
 
-def _guess(file: CsvFile) -> list[pa.DataType]:
-    """Types of a few rows from all over the file. A wrong guess costs a second pass, nothing else."""
-    parser = BlockParser(file.dialect)
-    shapes = [Shape(Kind.NULL)] * len(file.dialect.names)
-    places = [file.dialect.data_start]
-    size = file.pin.size - file.dialect.data_start
-    if size > 4 * file.block_bytes and len(shapes) <= _SAMPLED_COLUMNS and not is_gzip(file.pin.path):
-        places += [file.dialect.data_start + size * part // _SAMPLES for part in range(1, _SAMPLES)]
-        places.append(max(file.pin.size - _SAMPLE_BYTES, file.dialect.data_start))
+def _guess(files: Sequence[CsvFile]) -> list[pa.DataType]:
+    """Types of a few rows from all over the source. A wrong guess costs a second pass, nothing else."""
+    shapes = [Shape(Kind.NULL)] * len(files[0].dialect.names)
+    for file in (files[0], *files[1 :: max(1, len(files) // _SAMPLES)]):
+        # Of the other files their first rows do: each lies elsewhere in the source already.
+        for found in _samples(file, inside=file is files[0]):
+            shapes = [one.join(other) for one, other in zip(shapes, found, strict=True)]
+    return [shape.data_type for shape in shapes]
+
+
+def _samples(file: CsvFile, *, inside: bool) -> Iterator[list[Shape]]:
+    parser, start = BlockParser(file.dialect), file.dialect.data_start
+    places = [start]
+    size = file.source.size - start
+    narrow = len(file.dialect.names) <= _SAMPLED_COLUMNS
+    if inside and size > 4 * file.block_bytes and narrow and not is_gzip(file.source):
+        places += [start + size * part // _SAMPLES for part in range(1, _SAMPLES)]
+        places.append(max(file.source.size - _SAMPLE_BYTES, start))
     for number, place in enumerate(places):
         try:
-            found = _sample(file, parser, place) if number else _first_rows(file, parser)
+            yield _sample(file, parser, place) if number else _first_rows(file, parser)
         except (UnprovenError, BadBlockError, MalformedError):
             continue
-        shapes = [one.join(other) for one, other in zip(shapes, found, strict=True)]
-    return [shape.data_type for shape in shapes]
 
 
 def _first_rows(file: CsvFile, parser: BlockParser) -> list[Shape]:
     start, delimiter = file.dialect.data_start, file.dialect.delimiter
-    with open_bytes(file.pin, start) as text:
+    with open_bytes(file.source.direct, start) as text:
         for block in read_blocks(text.read_into, start, _FIRST_BYTES, delimiter, strict=file.strict):
             return [shape_of(values) for values in parser.parse(block)]
     return [Shape(Kind.NULL)] * len(file.dialect.names)
@@ -126,7 +141,7 @@ def _first_rows(file: CsvFile, parser: BlockParser) -> list[Shape]:
 def _sample(file: CsvFile, parser: BlockParser, place: int) -> list[Shape]:
     """The shapes of rows in the middle; only a guess, for the place may lie in a quoted field."""
     buffer = bytearray(_SAMPLE_BYTES)
-    with open_bytes(file.pin, place) as text:
+    with open_bytes(file.source.direct, place) as text:
         filled = text.read_into(memoryview(buffer))
     start = buffer.find(b"\n", 0, filled) + 1
     piece = bytes(buffer[start:filled])
@@ -144,25 +159,25 @@ def _sample(file: CsvFile, parser: BlockParser, place: int) -> list[Shape]:
 
 
 class KnownFiles:
-    """What was learnt of the files read last, so that a second look at one is fast. Thread-safe."""
+    """What was learnt of the files read last, so that a second look at them is fast. Thread-safe."""
 
     def __init__(self, most: int = 128) -> None:
         self._most = most
         self._lock = Lock()
-        self._known: OrderedDict[tuple[FilePin, tuple[str, ...]], Known] = OrderedDict()
+        self._known: OrderedDict[Hashable, Known] = OrderedDict()
 
-    def get(self, pin: FilePin, schema: tuple[str, ...]) -> Known | None:
-        """What is known of a file in this state, read with this declared schema."""
+    def get(self, state: Hashable) -> Known | None:
+        """What is known of files in this state; the state tells the declared schema as well."""
         with self._lock:
-            known = self._known.get((pin, schema))
+            known = self._known.get(state)
             if known is not None:
-                self._known.move_to_end((pin, schema))
+                self._known.move_to_end(state)
             return known
 
-    def put(self, schema: tuple[str, ...], known: Known) -> None:
-        """Remember; the file looked at longest ago is forgotten."""
+    def put(self, state: Hashable, known: Known) -> None:
+        """Remember; what was looked at longest ago is forgotten."""
         with self._lock:
-            self._known[known.file.pin, schema] = known
-            self._known.move_to_end((known.file.pin, schema))
+            self._known[state] = known
+            self._known.move_to_end(state)
             while len(self._known) > self._most:
                 self._known.popitem(last=False)

@@ -1,0 +1,197 @@
+"""The S3 store that comes with Kalla: SeaweedFS in one process, started and stopped with `kalla up`.
+
+It starts in the background, so that PostgreSQL can start meanwhile; `wait_until_ready` is for
+whoever needs it. All of its servers listen on loopback ports. The S3 one asks for credentials,
+and the ones behind it for tokens, whose keys are made at every start and known to it alone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sysconfig
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+from kalla_common.errors import Code, KallaError
+from kalla_common.s3 import S3Settings
+from pydantic import SecretStr
+
+from kalla_cli.buckets import look_at
+from kalla_cli.home import secret_file
+from kalla_cli.ports import LOOPBACK, choose_ports, is_free
+from kalla_cli.processes import Child, start
+
+UPLOADS_BUCKET: Final = "kalla-uploads"
+OUTPUTS_BUCKET: Final = "kalla-outputs"
+BUCKETS: Final = (UPLOADS_BUCKET, OUTPUTS_BUCKET)
+
+_ACCESS_KEY_ID: Final = "kalla"
+_SERVERS: Final = ("s3", "filer", "volume", "master", "admin")
+_TOKEN_KEYS: Final = (
+    "WEED_JWT_SIGNING_KEY",
+    "WEED_JWT_SIGNING_READ_KEY",
+    "WEED_JWT_FILER_SIGNING_KEY",
+    "WEED_JWT_FILER_SIGNING_READ_KEY",
+)
+_VOLUME_MEGABYTES: Final = 128
+"""Every bucket takes a volume at least: with large ones a small disk is soon given away."""
+_READY_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedS3:
+    """A running store, ready or not yet.
+
+    Attributes:
+        child: its process.
+        settings: its address and credentials.
+        buckets: what it makes at its start.
+    """
+
+    child: Child
+    settings: S3Settings
+    buckets: tuple[str, ...]
+
+    def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
+        """Wait until all buckets are there; `check` is called meanwhile, what it raises ends the wait.
+
+        Raises:
+            KallaError: STORE_UNAVAILABLE.
+        """
+        end = time.monotonic() + _READY_SECONDS
+        waiting = list(self.buckets)
+        with httpx.Client(timeout=2.0, trust_env=False) as client:
+            while waiting:
+                check()
+                if not self.child.running:
+                    raise _unavailable(
+                        f"did not start ({self.child.how_it_ended()}): {self.child.last_words(1)}"
+                    )
+                if _is_there(client, self.settings, waiting[0]):
+                    del waiting[0]
+                elif time.monotonic() > end:
+                    raise _unavailable(
+                        f"was not ready within {_READY_SECONDS:.0f} s; its log is {self.child.log}."
+                    )
+                else:
+                    time.sleep(0.03)
+
+
+@contextmanager
+def embedded_s3(home: Path, log: Path, buckets: tuple[str, ...] = BUCKETS) -> Generator[EmbeddedS3]:
+    """A store with its data in <home>/s3, on its way to be ready, stopped on leaving; `home` must be locked.
+
+    Args:
+        home: Kalla's home.
+        log: where its log goes.
+        buckets: made if missing.
+    """
+    data = home / "s3"
+    data.mkdir(mode=0o700, exist_ok=True)
+    # Its options of the last time, which would come back where we give none.
+    (data / "mini.options").unlink(missing_ok=True)
+    ports = _ports(home)
+    settings = S3Settings(
+        access_key_id=_ACCESS_KEY_ID,
+        secret_access_key=SecretStr(secret_file(home / "s3.secret")),
+        region="us-east-1",
+        endpoint_url=f"http://{LOOPBACK}:{ports['s3'][0]}",
+        allow_http=True,
+    )
+    child = start(
+        "The S3 store",
+        _command(data, ports, buckets),
+        log,
+        environment=_environment(data, settings),
+        folder=data,
+    )
+    try:
+        yield EmbeddedS3(child, settings, buckets)
+    finally:
+        child.stop(_STOP_SECONDS)
+        _remove_sockets(ports)
+
+
+def _command(data: Path, ports: dict[str, tuple[int, int]], buckets: tuple[str, ...]) -> list[str]:
+    options = {
+        "dir": str(data),
+        "ip": LOOPBACK,
+        "ip.bind": LOOPBACK,
+        "bucket": ",".join(buckets),
+        "master.telemetry": "false",
+        "master.volumeSizeLimitMB": str(_VOLUME_MEGABYTES),
+        "volume.preStopSeconds": "0",
+        "webdav": "false",
+        "admin.ui": "false",
+        "s3.iam": "false",
+        "s3.autoCreateBucket": "false",
+        "s3.port.iceberg": "0",
+        "s3.port.lance": "0",
+    }
+    for server, (http, grpc) in ports.items():
+        options[f"{server}.port"] = str(http)
+        options[f"{server}.port.grpc"] = str(grpc)
+    return [str(_program()), "mini", *(f"-{name}={value}" for name, value in options.items())]
+
+
+def _program() -> Path:
+    """The server, as its wheel installed it.
+
+    Raises:
+        KallaError: STORE_UNAVAILABLE.
+    """
+    program = Path(sysconfig.get_path("scripts")) / "weed"
+    if not program.exists():
+        raise KallaError(
+            Code.STORE_UNAVAILABLE,
+            f"The S3 store's program {program} is missing; install Kalla again, or name a store of your own "
+            "with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL.",
+        )
+    return program
+
+
+def _environment(data: Path, settings: S3Settings) -> dict[str, str]:
+    """All that the store is told; nothing of ours, where other variables would be options of its own."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": str(data),
+        **settings.environment(),
+        **{name: secrets.token_hex(32) for name in _TOKEN_KEYS},
+    }
+
+
+def _ports(home: Path) -> dict[str, tuple[int, int]]:
+    """HTTP and gRPC port by server: those of the last time while they are free, else others."""
+    file = home / "s3.ports"
+    count = 2 * len(_SERVERS)
+    known = tuple(int(text) for text in file.read_text().split()) if file.exists() else ()
+    if len(known) != count or not all(is_free(port) for port in known):
+        known = choose_ports(0, count, "")
+        file.write_text(" ".join(str(port) for port in known) + "\n")
+    return {server: (known[2 * place], known[2 * place + 1]) for place, server in enumerate(_SERVERS)}
+
+
+def _remove_sockets(ports: dict[str, tuple[int, int]]) -> None:
+    """Remove the Unix sockets that it leaves in /tmp, their place being fixed in its program."""
+    for server, (http, grpc) in ports.items():
+        for name in (f"{server}-{http}", f"{server}-grpc-{grpc}"):
+            Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108
+
+
+def _unavailable(problem: str) -> KallaError:
+    return KallaError(Code.STORE_UNAVAILABLE, f"The S3 store {problem}")
+
+
+def _is_there(client: httpx.Client, settings: S3Settings, bucket: str) -> bool:
+    """Whether the store answers, knows our credentials and has the bucket."""
+    try:
+        return not look_at(settings, bucket, client)
+    except httpx.TransportError:
+        return False
