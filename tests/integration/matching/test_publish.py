@@ -19,8 +19,12 @@ RUN = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
 
 
-def attempt(tmp_path: Path, output: Path, run_id: str = RUN, number: int = 1) -> Path:
-    rows = pa.table({"id": [1, 2], "ref": ["a", "b"]})
+TWO_ROWS = pa.table({"id": [1, 2], "ref": ["a", "b"]})
+
+
+def attempt(
+    tmp_path: Path, output: Path, run_id: str = RUN, number: int = 1, rows: pa.Table = TWO_ROWS
+) -> Path:
     sides = stage(tmp_path / "in", "lo", rows, ("id",)), stage(tmp_path / "in", "ro", rows.slice(1), ("id",))
     plan = make_plan(
         *sides,

@@ -13,6 +13,7 @@ from typing import Final
 import uvicorn
 from kalla.runner.v1 import runner_service_pb2, runner_service_pb2_grpc
 from kalla_common.rpc.server import add_health_and_reflection, add_port, make_server
+from kalla_common.s3 import S3Settings
 from kalla_common.telemetry import log
 
 from kalla_runner import workflows
@@ -36,7 +37,7 @@ GRACE_SECONDS: Final = 2
 """How long calls and publishing may go on when the runner stops."""
 
 
-async def serve(settings: RunnerSettings, stopping: asyncio.Event) -> None:
+async def serve(settings: RunnerSettings, s3: S3Settings, stopping: asyncio.Event) -> None:
     """Run until `stopping` is set; one failing server ends all.
 
     Unfinished jobs are handed back: their children are killed, and the journal keeps them for
@@ -48,7 +49,7 @@ async def serve(settings: RunnerSettings, stopping: asyncio.Event) -> None:
         sqlalchemy.exc.SQLAlchemyError: the database cannot be used.
     """
     async with asyncio.TaskGroup() as servers, AsyncExitStack() as stack:
-        runner = Runner(settings)
+        runner = Runner(settings, s3)
         stack.callback(runner.folders.close)
         await stack.enter_async_context(_http(runner, servers))
         await stack.enter_async_context(_engine(runner))
@@ -76,7 +77,7 @@ async def serve(settings: RunnerSettings, stopping: asyncio.Event) -> None:
 class Runner:
     """The parts of one runner; making them starts nothing but takes the work directory."""
 
-    def __init__(self, settings: RunnerSettings) -> None:
+    def __init__(self, settings: RunnerSettings, s3: S3Settings) -> None:
         self.settings = settings
         self.readiness = Readiness()
         self.folders = RunFolders(settings.work_dir)
@@ -87,10 +88,10 @@ class Runner:
             settings.webhook_secret, settings.callback_timeout_seconds, settings.callback_give_up_seconds
         )
         workflows.configure(settings)
-        steps = Steps(settings, self.pool, self.folders, self.board, self.metrics)
+        steps = Steps(settings, self.pool, self.folders, self.board, self.metrics, s3=s3)
         self.workflows = Workflows(self.board, steps, self.callbacks, self.metrics)
         self.jobs = Jobs(self.board, self.workflows)
-        self.reads = Reads(settings.allowed_roots, settings.threads)
+        self.reads = Reads(settings.allowed_roots, settings.threads, s3, settings.work_dir)
 
 
 def _limits(settings: RunnerSettings) -> PoolLimits:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from kalla_common.domain import JobProgress, JobResult, JobState
 from kalla_common.errors import KallaError
+from kalla_common.s3 import S3Settings
 from kalla_common.telemetry import log, tracer
 
 from kalla_runner.board import Board, LiveJob
@@ -22,6 +23,8 @@ from kalla_runner.children.pool import ChildPool
 from kalla_runner.children.protocol import MatchTask, StageTask
 from kalla_runner.metrics import Metrics
 from kalla_runner.outputs.publish import check_output_path, publish
+from kalla_runner.outputs.s3 import check_s3_output, publish_to_s3
+from kalla_runner.s3.address import is_s3
 from kalla_runner.settings import RunnerSettings
 from kalla_runner.store.folders import RunFolders
 from kalla_runner.store.journal import Failure
@@ -36,9 +39,17 @@ class Steps:
     """Carries out the steps with the processes and folders of this runner."""
 
     def __init__(
-        self, settings: RunnerSettings, pool: ChildPool, folders: RunFolders, board: Board, metrics: Metrics
+        self,
+        settings: RunnerSettings,
+        pool: ChildPool,
+        folders: RunFolders,
+        board: Board,
+        metrics: Metrics,
+        *,
+        s3: S3Settings,
     ) -> None:
         self._settings = settings
+        self._s3 = s3
         self._pool = pool
         self._folders = folders
         self._board = board
@@ -63,8 +74,8 @@ class Steps:
         await asyncio.to_thread(self._clean, live)
 
     def _clean(self, live: LiveJob) -> None:
-        output = Path(live.spec.output_path).resolve()
-        self._folders.remove(live.spec.run_id, output)
+        output = live.spec.output_path
+        self._folders.remove(live.spec.run_id, output if is_s3(output) else str(Path(output).resolve()))
 
     async def pause_point(self, name: str) -> None:
         """For kill tests: stop for ever here if the settings say so."""
@@ -93,14 +104,17 @@ class Steps:
         spec, settings = live.spec, self._settings
         output = await asyncio.to_thread(self._prepare, live)
         folder = await asyncio.to_thread(self._folders.new_stage, spec.run_id)
-        task = StageTask(spec, folder, settings.allowed_roots, self._threads())
+        task = StageTask(spec, folder, settings.allowed_roots, self._threads(), self._s3)
         rows: dict[str, int] = await self._pool.run(task, report, live.cancelled)
-        return {"folder": str(folder), "output": str(output), "rows": rows, "row_count": sum(rows.values())}
+        return {"folder": str(folder), "output": output, "rows": rows, "row_count": sum(rows.values())}
 
-    def _prepare(self, live: LiveJob) -> Path:
+    def _prepare(self, live: LiveJob) -> str:
         """Check the output path and remove what dead attempts left; returns the real output path."""
         spec = live.spec
-        output = check_output_path(spec.output_path, self._settings.allowed_roots, spec.run_id)
+        if is_s3(spec.output_path):
+            output = check_s3_output(spec.output_path, self._s3, spec.run_id)
+        else:
+            output = str(check_output_path(spec.output_path, self._settings.allowed_roots, spec.run_id))
         self._folders.remove(spec.run_id, output)
         return output
 
@@ -108,7 +122,7 @@ class Steps:
         self, live: LiveJob, staged: Journaled, report: Callable[[JobProgress], None]
     ) -> Journaled:
         spec, settings = live.spec, self._settings
-        source, output = Path(staged["folder"]), Path(staged["output"])
+        source, output = Path(staged["folder"]), str(staged["output"])
         if not await asyncio.to_thread(source.exists):
             return {"lost": STAGED_LOST}
         await asyncio.to_thread(self._folders.remove_outputs, spec.run_id, output)
@@ -118,7 +132,7 @@ class Steps:
         result: JobResult = await self._pool.run(task, report, live.cancelled)
         return {
             "folder": str(folder),
-            "output": str(output),
+            "output": output,
             "result": asdict(result),
             "row_count": result.matched_count,
         }
@@ -126,8 +140,14 @@ class Steps:
     async def _publish(self, live: LiveJob, matched: Journaled) -> Journaled:
         # From here on the outputs may be seen, so it is too late to cancel.
         live.publishing = True
-        await asyncio.to_thread(publish, Path(matched["folder"]), Path(matched["output"]), live.spec.run_id)
+        await asyncio.to_thread(self._publish_outputs, live, Path(matched["folder"]), matched["output"])
         return {"result": matched["result"]}
+
+    def _publish_outputs(self, live: LiveJob, folder: Path, output: str) -> None:
+        if is_s3(output):
+            publish_to_s3(folder, output, self._s3, live.spec.run_id)
+        else:
+            publish(folder, Path(output), live.spec.run_id)
 
     def _threads(self) -> int:
         return self._settings.threads_for(self._board.count(JobState.RUNNING))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from kalla_common.domain import JobProgress, JobSpec, SourceSpec
 from kalla_common.errors import Code, KallaError
+from kalla_common.s3 import S3Settings
 from kalla_runner.children import pool as pool_module
 from kalla_runner.children import process as process_module
 from kalla_runner.children.pool import ChildPool, ChildrenFailError, PoolLimits
@@ -36,7 +37,7 @@ def stage_task(folder: Path, rows: str = "id,ref\n1,a\n2,b\n") -> StageTask:
     path = folder / "rows.csv"
     path.write_text(rows)
     spec = JobSpec("run", "SELECT 1", (SourceSpec("l", str(path)), SourceSpec("r", str(path))), "/out", {})
-    return StageTask(spec, folder / "staged", (folder,), 1)
+    return StageTask(spec, folder / "staged", (folder,), 1, S3Settings())
 
 
 def ignore(_progress: JobProgress) -> None:

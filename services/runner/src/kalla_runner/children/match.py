@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from kalla_common.domain import JobProgress, JobResult, JobSpec, OutputPaths
 from kalla_common.uris import mask_uri
@@ -64,16 +63,13 @@ def _info(table: StagedTable, primary_key: Sequence[str]) -> TableInfo:
     return TableInfo(table.alias, table.schema, tuple(primary_key), table.row_count)
 
 
-def _result(outcome: MatchOutcome, output: Path) -> JobResult:
+def _result(outcome: MatchOutcome, output: str) -> JobResult:
     return JobResult(
         matched_count=outcome.matched_count,
         unmatched_left_count=outcome.left.unmatched_rows,
         unmatched_right_count=outcome.right.unmatched_rows,
         output_paths=OutputPaths(
-            str(output / MATCHED),
-            str(output / UNMATCHED_LEFT),
-            str(output / UNMATCHED_RIGHT),
-            str(output / MANIFEST),
+            *(f"{output}/{name}" for name in (MATCHED, UNMATCHED_LEFT, UNMATCHED_RIGHT, MANIFEST))
         ),
         left=outcome.left,
         right=outcome.right,

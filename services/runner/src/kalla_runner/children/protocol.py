@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from kalla_common.domain import JobProgress, JobSpec
 from kalla_common.errors import KallaError
+from kalla_common.s3 import S3Settings
 
 HEADER: Final = struct.Struct("!Q")
 """Length of the pickle that follows, in bytes."""
@@ -30,19 +31,20 @@ class StageTask:
     folder: Path
     allowed_roots: tuple[Path, ...]
     threads: int
+    s3: S3Settings
 
 
 @dataclass(frozen=True, slots=True)
 class MatchTask:
     """Match what a StageTask left in `staged` and write outputs and manifest into `folder`.
 
-    `output` is where the outputs will appear when they are published.
+    `output` is where the outputs will appear when they are published: a folder or an S3 prefix.
     """
 
     spec: JobSpec
     staged: Path
     folder: Path
-    output: Path
+    output: str
     allowed_roots: tuple[Path, ...]
     threads: int
     memory_bytes: int

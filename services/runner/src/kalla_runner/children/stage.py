@@ -32,7 +32,7 @@ class Staged:
 def stage(task: StageTask, report: Report) -> dict[str, int]:
     """Pin all sources first, then read them side by side; returns rows by alias."""
     task.folder.mkdir(parents=True, exist_ok=True)
-    with ReadSession(task.allowed_roots, task.threads) as session:
+    with ReadSession(task.allowed_roots, task.threads, s3=task.s3, scratch=task.folder) as session:
         sources = [open_source(spec, session) for spec in task.spec.sources]
         with ThreadPoolExecutor(max_workers=max(1, task.threads)) as readers:
             reading = [

@@ -15,7 +15,8 @@ from kalla_runner.connectors.csv import CsvSource
 from kalla_runner.connectors.parquet import ParquetSource
 from kalla_runner.connectors.paths import is_text_file
 from kalla_runner.pinned import PinnedFiles
-from kalla_runner.s3 import S3Address, S3Object, S3Reading, parse_s3
+from kalla_runner.s3.address import S3Address, parse_s3
+from kalla_runner.s3.objects import S3Object, S3Reading
 
 _SHARED: Final = "s3"
 _NOTES: Final = (".", "_")
@@ -47,10 +48,8 @@ def s3_reading(session: ReadSession) -> S3Reading:
         KallaError: STORE_NOT_CONFIGURED.
     """
     if _SHARED not in session.shared:
-        settings = session.s3
-        if settings is None:
-            # Without credentials, whose error says what to set.
-            settings = S3Settings.model_construct()
+        # Settings without credentials have the error that says what to set.
+        settings = session.s3 or S3Settings()
         reading = S3Reading(settings, session.scratch or Path(tempfile.gettempdir()))
         session.closing.callback(reading.close)
         session.shared[_SHARED] = reading

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from kalla_common.errors import Code, KallaError
+from kalla_common.s3 import S3Settings
+
+from kalla_runner.pinned import PinnedBytes, pin_file
+from kalla_runner.s3.address import is_s3, parse_s3
+from kalla_runner.s3.objects import S3Reading
 
 BATCH_ROWS: Final = 1 << 16
 
 
+@contextmanager
+def pinned_output(path: str, s3: S3Settings, scratch: Path) -> Generator[PinnedBytes]:
+    """An output at a path or s3:// URI, in its present state.
+
+    Raises:
+        KallaError: DATA_NOT_FOUND, ACCESS_DENIED, SOURCE_UNREACHABLE.
+    """
+    if not is_s3(path):
+        yield pin_file(Path(path))
+        return
+    reading = S3Reading(s3, scratch)
+    try:
+        yield reading.pin(parse_s3(path))
+    finally:
+        reading.close()
+
+
 def read_output(
-    path: Path, limit: int | None = None, offset: int = 0
+    output: PinnedBytes, limit: int | None = None, offset: int = 0
 ) -> tuple[pa.Schema, int, Iterator[pa.RecordBatch]]:
     """A page of an output, in the file's order; only the row groups that the page touches are decoded.
 
     Args:
-        path: a Parquet file.
+        output: a Parquet file.
         limit: most rows to return, None for all; not negative.
         offset: rows to skip; not negative.
 
@@ -27,25 +50,26 @@ def read_output(
         The schema, the rows in the whole file, and the page's batches, read as they are asked for.
 
     Raises:
-        KallaError: INVALID_REQUEST for a negative limit or offset, DATA_NOT_FOUND if the file does not
-            exist, INVALID_DATA (also while iterating) if it is not a Parquet file.
+        KallaError: INVALID_REQUEST for a negative limit or offset, INVALID_DATA (also while iterating)
+            if it is not a Parquet file, or what reading raises.
     """
     if offset < 0 or (limit is not None and limit < 0):
         raise KallaError(Code.INVALID_REQUEST, "limit and offset must not be negative.")
     try:
-        file = pq.ParquetFile(path)
-    except FileNotFoundError as error:
-        raise KallaError(Code.DATA_NOT_FOUND, f"The output {path} does not exist.") from error
+        raw = output.arrow_file()
+        file = pq.ParquetFile(raw)
     except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path) from error
+        raise _unreadable(output) from error
     total = file.metadata.num_rows
     end = total if limit is None else min(total, offset + limit)
-    return file.schema_arrow, total, _rows(path, file, offset, end)
+    return file.schema_arrow, total, _rows(output, raw, file, offset, end)
 
 
-def _rows(path: Path, file: pq.ParquetFile, start: int, end: int) -> Iterator[pa.RecordBatch]:
+def _rows(
+    output: PinnedBytes, raw: pa.NativeFile, file: pq.ParquetFile, start: int, end: int
+) -> Iterator[pa.RecordBatch]:
     groups, position = _groups(file, start, end)
-    with file:
+    with raw, file:
         if not groups:
             return
         try:
@@ -59,7 +83,7 @@ def _rows(path: Path, file: pq.ParquetFile, start: int, end: int) -> Iterator[pa
                 if position >= end:
                     return
         except (OSError, pa.ArrowException) as error:
-            raise _unreadable(path) from error
+            raise _unreadable(output) from error
 
 
 def _groups(file: pq.ParquetFile, start: int, end: int) -> tuple[list[int], int]:
@@ -75,5 +99,5 @@ def _groups(file: pq.ParquetFile, start: int, end: int) -> tuple[list[int], int]
     return groups, first
 
 
-def _unreadable(path: Path) -> KallaError:
-    return KallaError(Code.INVALID_DATA, f"The output {path} cannot be read as a Parquet file.")
+def _unreadable(output: PinnedBytes) -> KallaError:
+    return KallaError(Code.INVALID_DATA, f"The output {output.name} cannot be read as a Parquet file.")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from kalla_common.errors import Code, KallaError
+from kalla_common.s3 import checked_bucket
 
 _SCHEME: Final = "s3://"
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{1,61}[A-Za-z0-9]")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_KEY_BYTES: Final = 1024
 
@@ -32,7 +32,7 @@ class S3Address:
         return not self.key or self.key.endswith("/")
 
     def below(self, name: str) -> S3Address:
-        """The object `name` right below this prefix."""
+        """The object `name` right below this prefix, with or without its final slash."""
         return S3Address(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
 
     def __str__(self) -> str:
@@ -51,13 +51,15 @@ def parse_s3(uri: str) -> S3Address:
         KallaError: INVALID_URI.
     """
     bucket, _, key = uri[len(_SCHEME) :].partition("/")
-    if not is_s3(uri) or _BUCKET.fullmatch(bucket) is None:
-        # Not shown: where a bucket should be, people put credentials.
+    try:
+        checked_bucket(bucket)
+    except ValueError as error:
+        # The name is not shown: where a bucket should be, people put credentials.
         raise KallaError(
             Code.INVALID_URI,
-            "An S3 URI is s3://bucket/key, with the name of a bucket and nothing else before the first "
-            "slash; credentials are settings of Kalla (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).",
-        )
+            f"An S3 URI is s3://bucket/key, and {error}; credentials are settings of Kalla "
+            "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), never part of a URI.",
+        ) from error
     segments = key.removesuffix("/").split("/") if key else []
     if any(part in ("", ".", "..") for part in segments) or _CONTROL.search(key):
         raise KallaError(

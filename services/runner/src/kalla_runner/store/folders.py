@@ -2,6 +2,7 @@
 
     <work_dir>/<run_id>/stage-<attempt>/    staged sources
     <output's parent>/.<name>.<run_id>.<n>  outputs before they are published
+    <work_dir>/<run_id>/outputs-<attempt>/  the same where they go to an S3 store
 
 Outputs are written beside their destination, because only a rename within one file system
 is atomic.
@@ -19,8 +20,10 @@ from glob import escape
 from pathlib import Path
 
 from kalla_runner.outputs.publish import attempt_folder
+from kalla_runner.s3.address import is_s3
 
 LOCK_FILE = ".lock"
+_OUTPUTS = "outputs-"
 
 
 class WorkDirInUseError(Exception):
@@ -55,20 +58,26 @@ class RunFolders:
         folder.mkdir(parents=True, mode=0o700)
         return folder
 
-    @staticmethod
-    def new_output(run_id: str, output_path: Path) -> Path:
+    def new_output(self, run_id: str, output: str) -> Path:
         """The name of a folder for outputs that are not published yet; it does not exist."""
-        return attempt_folder(output_path, run_id, time.time_ns())
+        if is_s3(output):
+            return self._run(run_id) / f"{_OUTPUTS}{time.time_ns()}"
+        return attempt_folder(Path(output), run_id, time.time_ns())
 
-    def remove(self, run_id: str, output_path: Path) -> None:
-        """Remove all that attempts of the run left, published outputs apart."""
+    def remove(self, run_id: str, output: str) -> None:
+        """Remove all that attempts of the run left here, published outputs apart."""
         shutil.rmtree(self._run(run_id), ignore_errors=True)
-        self.remove_outputs(run_id, output_path)
+        self.remove_outputs(run_id, output)
 
-    @staticmethod
-    def remove_outputs(run_id: str, output_path: Path) -> None:
+    def remove_outputs(self, run_id: str, output: str) -> None:
         """Remove unpublished outputs of the run's dead attempts."""
-        for folder in output_path.parent.glob(f".{escape(output_path.name)}.{run_id}.*"):
+        path = Path(output)
+        attempts = (
+            self._run(run_id).glob(f"{_OUTPUTS}*")
+            if is_s3(output)
+            else path.parent.glob(f".{escape(path.name)}.{run_id}.*")
+        )
+        for folder in attempts:
             shutil.rmtree(folder, ignore_errors=True)
 
     def known_runs(self) -> tuple[str, ...]:
