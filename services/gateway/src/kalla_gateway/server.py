@@ -14,6 +14,8 @@ from kalla.catalog.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer
 from kalla_common.db import Database
 from kalla_common.rpc.client import make_channel
 from kalla_common.rpc.server import HealthControl, add_health_and_reflection, make_server
+from kalla_common.runner.control import GrpcControl
+from kalla_common.runner.rows import FlightRows
 from kalla_common.s3 import S3Settings
 
 from kalla_gateway.metrics import Metrics
@@ -24,8 +26,6 @@ from kalla_gateway.rest.errors import install_error_handlers
 from kalla_gateway.rest.metrics import MetricsMiddleware
 from kalla_gateway.rest.operations import router as operations_router
 from kalla_gateway.results.endpoints import router as results_router
-from kalla_gateway.runner.control import GrpcControl
-from kalla_gateway.runner.rows import FlightRows
 from kalla_gateway.runs.dispatch import RunDispatcher
 from kalla_gateway.runs.endpoints import router as runs_router
 from kalla_gateway.runs.events import RunEvents

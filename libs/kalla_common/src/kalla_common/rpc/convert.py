@@ -189,6 +189,7 @@ def job_spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
         output_path=spec.output_path,
         primary_keys=primary_keys_to_proto(spec.primary_keys),
         allow_quadratic=spec.allow_quadratic,
+        trial=spec.trial,
     )
 
 
@@ -202,6 +203,7 @@ def job_spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
         primary_keys=primary_keys_from_proto(message.primary_keys),
         callback_url=message.callback_url,
         allow_quadratic=message.allow_quadratic,
+        trial=message.trial,
     )
 
 

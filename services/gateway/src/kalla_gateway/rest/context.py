@@ -7,9 +7,9 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from kalla_common.db import Database
+from kalla_common.runner.ports import RunnerControl, RunnerRows
 
 from kalla_gateway.metrics import Metrics
-from kalla_gateway.runner.ports import RunnerControl, RunnerRows
 from kalla_gateway.runs.dispatch import RunDispatcher
 from kalla_gateway.runs.events import RunEvents
 from kalla_gateway.settings import GatewaySettings

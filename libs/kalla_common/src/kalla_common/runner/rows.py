@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 from kalla.runner.v1 import ticket_pb2
+from pyarrow import flight
+
+from kalla_common.arrow_text import text_rows
 from kalla_common.domain import ColumnInfo
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
 from kalla_common.rpc import convert
 from kalla_common.rpc.flight import kalla_errors
+from kalla_common.runner.ports import Output, OutputRows, Page, RowStream, SourceRows, naming_runner
 from kalla_common.settings import TlsSettings
 from kalla_common.telemetry import inject_context, log
-from pyarrow import flight
-
-from kalla_gateway.arrow_text import text_rows
-from kalla_gateway.runner.ports import Output, OutputRows, Page, RowStream, SourceRows, naming_runner
 
 T = TypeVar("T")
 

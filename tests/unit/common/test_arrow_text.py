@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kalla_gateway.arrow_text import column_text, slices, text_rows
+from kalla_common.arrow_text import column_text, slices, text_rows
 
 
 def _texts(values: list[Any], kind: pa.DataType) -> list[str | None]:

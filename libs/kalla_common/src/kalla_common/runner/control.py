@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grpc import aio
@@ -9,18 +10,19 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from kalla.runner.v1 import job_pb2
 from kalla.runner.v1 import runner_service_pb2 as pb
 from kalla.runner.v1.runner_service_pb2_grpc import RunnerServiceStub
-from kalla_common.domain import ColumnInfo, JobSpec, SourceSpec
+
+from kalla_common.domain import ColumnInfo, JobSpec, SourceSpec, SqlCheck
 from kalla_common.errors import Code, KallaError
 from kalla_common.rpc import convert
-
-from kalla_gateway.runner.ports import JobView, naming_runner
+from kalla_common.runner.ports import JobView, naming_runner
 
 CONTROL_SECONDS = 10.0
 CHECK_SECONDS = 2.0
+_BROKEN_OFF = "The runner stopped telling of a job before its end; try again."
 
 
 class GrpcControl:
-    """RunnerControl over a channel made by `kalla_common.rpc.client.make_channel`.
+    """RunnerControl and RunnerTrials over a channel made by `kalla_common.rpc.client.make_channel`.
 
     Args:
         channel: to the runner; it raises the runner's KallaErrors.
@@ -59,6 +61,35 @@ class GrpcControl:
         with naming_runner():
             answer = await self._stub.DescribeSource(request, timeout=self._describe_seconds)
         return tuple(convert.column_from_proto(column) for column in answer.columns)
+
+    async def check_sql(
+        self, match_sql: str, sources: Sequence[SourceSpec], primary_keys: Mapping[str, tuple[str, ...]]
+    ) -> SqlCheck:
+        """See RunnerTrials."""
+        request = pb.CheckMatchSqlRequest(
+            match_sql=match_sql,
+            sources=[convert.source_to_proto(source) for source in sources],
+            primary_keys=convert.primary_keys_to_proto(primary_keys),
+        )
+        with naming_runner():
+            answer = await self._stub.CheckMatchSql(request, timeout=self._describe_seconds)
+        return convert.sql_check_from_proto(answer)
+
+    async def ended(self, run_id: str, seconds: float) -> JobView:
+        """See RunnerTrials."""
+        with naming_runner():
+            stream = self._stub.WatchJob(pb.WatchJobRequest(run_id=run_id), timeout=seconds)
+            last: job_pb2.Job | None = None
+            async for answer in stream:
+                last = answer.job
+        if last is None or not _view(last).state.terminal:
+            raise KallaError(Code.RUNNER_UNAVAILABLE, _BROKEN_OFF, run_id=run_id)
+        return _view(last)
+
+    async def discard_trial(self, run_id: str) -> None:
+        """See RunnerTrials."""
+        with naming_runner():
+            await self._stub.DiscardTrial(pb.DiscardTrialRequest(run_id=run_id), timeout=CONTROL_SECONDS)
 
     async def check(self) -> None:
         """See RunnerControl."""

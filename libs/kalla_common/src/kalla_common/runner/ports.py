@@ -1,15 +1,16 @@
-"""What the gateway needs of a runner, free of any wire format."""
+"""What other services need of a runner, free of any wire format."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
 import pyarrow as pa
-from kalla_common.domain import ColumnInfo, JobProgress, JobResult, JobSpec, JobState, SourceSpec
+
+from kalla_common.domain import ColumnInfo, JobProgress, JobResult, JobSpec, JobState, SourceSpec, SqlCheck
 from kalla_common.errors import Code, KallaError
 
 _UNANSWERED: Final = {
@@ -109,6 +110,24 @@ class RunnerControl(Protocol):
 
     async def check(self) -> None:
         """Raise RUNNER_UNAVAILABLE unless the runner takes calls."""
+        ...
+
+
+class RunnerTrials(Protocol):
+    """Puts queries to the test. All methods raise KallaError."""
+
+    async def check_sql(
+        self, match_sql: str, sources: Sequence[SourceSpec], primary_keys: Mapping[str, tuple[str, ...]]
+    ) -> SqlCheck:
+        """Plan a query against the real schemas without running it."""
+        ...
+
+    async def ended(self, run_id: str, seconds: float) -> JobView:
+        """Wait until the job has ended; DEADLINE_EXCEEDED after `seconds`."""
+        ...
+
+    async def discard_trial(self, run_id: str) -> None:
+        """Remove the outputs of a trial that has ended."""
         ...
 
 
