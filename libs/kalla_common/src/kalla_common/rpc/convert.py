@@ -52,18 +52,19 @@ def source_to_proto(source: SourceSpec) -> source_pb2.ResolvedSource:
     return source_pb2.ResolvedSource(
         alias=source.alias,
         uri=source.uri,
-        filters=[_filter_to_proto(condition) for condition in source.filters],
+        filters=[filter_to_proto(condition) for condition in source.filters],
         schema=source.schema,
     )
 
 
 def source_from_proto(message: source_pb2.ResolvedSource) -> SourceSpec:
     """Unpack a source; raises INVALID_FILTER for an operator or value left out."""
-    filters = tuple(_filter_from_proto(condition) for condition in message.filters)
+    filters = tuple(filter_from_proto(condition) for condition in message.filters)
     return SourceSpec(message.alias, message.uri, filters, tuple(message.schema))
 
 
-def _filter_to_proto(condition: FilterCondition) -> source_pb2.FilterCondition:
+def filter_to_proto(condition: FilterCondition) -> source_pb2.FilterCondition:
+    """Pack a filter."""
     return source_pb2.FilterCondition(
         column=condition.column,
         op=_OPERATORS[condition.op],
@@ -79,7 +80,8 @@ def _value_to_proto(value: FilterScalar) -> source_pb2.FilterValue:
     return source_pb2.FilterValue(number=str(value))
 
 
-def _filter_from_proto(message: source_pb2.FilterCondition) -> FilterCondition:
+def filter_from_proto(message: source_pb2.FilterCondition) -> FilterCondition:
+    """Unpack a filter; raises INVALID_FILTER."""
     if message.op not in _OPERATORS_BACK:
         raise KallaError(Code.INVALID_FILTER, f"The filter on {message.column!r} has no known operator.")
     op = _OPERATORS_BACK[message.op]
