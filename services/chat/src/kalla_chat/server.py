@@ -113,6 +113,7 @@ async def _until_stopped(follower: RunFollower, stop: asyncio.Event) -> None:
     done, pending = await asyncio.wait({following, stopping}, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
+    if pending:
+        await asyncio.wait(pending)
     if following in done:
         following.result()

@@ -41,7 +41,7 @@ class ChatSettings(CommonSettings):
     """How long answers under way may go on after SIGTERM."""
 
     model: str | None = None
-    """Model that leads the conversation, provider:name (anthropic:..., openai:...); absent: the guided agent."""
+    """Model that leads the conversation, as anthropic:NAME or openai:NAME; absent: the guided agent."""
     model_api_key: SecretStr | None = None
     """Key of the provider; local endpoints need none."""
     model_base_url: str | None = None
@@ -59,7 +59,7 @@ class ChatSettings(CommonSettings):
     model_max_tokens: int = Field(default=2000, ge=100)
     """Tokens of one response of the model, at most."""
     model_session_usd: Decimal | None = Field(default=None, gt=0)
-    """Once a session's requests have cost so much, the guided agent goes on; where prices are not known: never."""
+    """Once a session has cost so much, the guided agent goes on; where prices are not known: never."""
 
     @field_validator("model")
     @classmethod

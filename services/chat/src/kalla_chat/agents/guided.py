@@ -22,6 +22,8 @@ from kalla_chat.work.turn import Means, Turn
 RAISED: Final = frozenset({Code.DATABASE_UNAVAILABLE, Code.INTERNAL})
 """After these there is no sense in an answer."""
 
+SCOPE_QUESTION: Final = cards.confirm("scope", "Work with these rows?", "Yes", "No, change it")
+
 _HELLO: Final = (
     "I help you to find out which rows of two sources belong together. Name two sources, for example "
     '"match invoices to payments on reference and amount within 2 cents, only USD", or upload two CSV files. '
@@ -54,6 +56,24 @@ class GuidedAgent:
             if error.code in RAISED:
                 raise
             turn.say(error.message)
+
+    async def offer(self, turn: Turn) -> None:
+        """Show the buttons that are due in the present phase, if none of them is shown yet."""
+        shown = {card["type"] for card in turn.shown}
+        state, sides = turn.state, turn.state.sides
+        match turn.phase.name:
+            case PhaseName.SOURCE_SELECTION if "upload_request" not in shown:
+                await sources.show_sources(turn, self._means)
+            case PhaseName.SCOPING if "confirm" not in shown and sides is not None:
+                turn.show(SCOPE_QUESTION)
+            case PhaseName.DEMONSTRATION if (
+                "match_proposal" not in shown and state.pairs and sides is not None
+            ):
+                turn.show(cards.match_proposal(state.pairs, sides[0].alias, sides[1].alias))
+            case PhaseName.VALIDATION if "rule_summary" not in shown:
+                recipes.show_draft(turn)
+            case _:
+                pass
 
     async def _advance(self, turn: Turn) -> None:
         """Go on until a phase needs an answer of the person."""
@@ -95,7 +115,7 @@ class GuidedAgent:
         turn.say(
             'Shall I work with these rows? You can narrow them, for example "only USD" or "amount > 100".'
         )
-        turn.show(cards.confirm("scope", "Work with these rows?", "Yes", "No, change it"))
+        turn.show(SCOPE_QUESTION)
         return False
 
     async def _demonstrate(self, turn: Turn) -> bool:
@@ -111,7 +131,7 @@ class GuidedAgent:
         number = len(state.pairs)
         turn.say(
             f"Here {'is a pair' if number == 1 else f'are {number} pairs'} of rows. Do they belong together? "
-            'Answer with the buttons, or in words such as "1 and 3 are right, 2 is wrong"; you may also skip this.'
+            'Answer with the buttons, or in words ("1 and 3 are right, 2 is wrong"); you may also skip this.'
         )
         return False
 
@@ -123,8 +143,8 @@ class GuidedAgent:
             return True
         turn.say(state.no_rule)
         turn.say(
-            'You can name the columns ("match on invoice_id = reference"), give a tolerance ("within 2 cents") or '
-            'days ("within 5 days"), set a filter, or choose another source.'
+            'You can name the columns ("on invoice_id = reference"), give a tolerance ("within 2 cents") '
+            'or days ("within 5 days"), set a filter, or choose another source.'
         )
         return False
 

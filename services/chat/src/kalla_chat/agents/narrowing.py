@@ -1,4 +1,4 @@
-"""From "only USD" to a filter: words are looked up in columns and values, and asked about where that fails."""
+"""From "only USD" to a filter: words are looked up in columns and values, and asked about if that fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Final
 
 from kalla_common.domain import FilterCondition, FilterOp, FilterScalar
 
-from kalla_chat.agents.understand import Narrowing, read_number, resolve_column
+from kalla_chat.agents.language.amounts import read_number
+from kalla_chat.agents.language.columns import resolve_column
+from kalla_chat.agents.language.narrowings import Narrowing
 from kalla_chat.conversation.state import Column, Side
 from kalla_chat.work.reading import Rows
 
@@ -35,7 +37,8 @@ def narrow(
                     f'write for example "{fits[0].column} {_shown(narrowing)}".'
                 )
                 hits += 1
-        if not hits and not _idle(narrowing):
+        # "That is right" is a turn of phrase; it names no column.
+        if not hits and not narrowing.loose:
             problems.append(_not_found(narrowing, sides))
     return found, problems
 
@@ -79,11 +82,6 @@ def _kind(value: str, column: str, rows: Rows) -> str | None:
         return None
     fits = sorted(v for v in values if v is not None and v.strip().casefold() == value.casefold())
     return value if value in fits else next(iter(fits), None)
-
-
-def _idle(narrowing: Narrowing) -> bool:
-    """Whether it was only a turn of phrase: "that is right" names no column."""
-    return bool(narrowing.column) and narrowing.op == "eq"
 
 
 def _not_found(narrowing: Narrowing, sides: tuple[Side, Side]) -> str:

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from kalla_common.errors import Code, KallaError
 
-from kalla_chat.agents.understand import read_number
+from kalla_chat.agents.language.amounts import read_number
+from kalla_chat.agents.sentences import CHANGE_RULE, CHANGE_SCOPE
 from kalla_chat.conversation.phases import PhaseName, go_back
 from kalla_chat.conversation.state import IssuedCard, State
 from kalla_chat.work import recipes, sources
@@ -87,7 +88,7 @@ def _scope(turn: Turn, pressed: Pressed) -> bool:
         turn.state.scoped = turn.state.sides is not None
         return True
     go_back(turn.state, PhaseName.SCOPING)
-    turn.say('What shall I change? Say for example "only USD", "amount > 100", "all rows" or "other source".')
+    turn.say(CHANGE_SCOPE)
     return False
 
 
@@ -118,10 +119,7 @@ def _recipe(turn: Turn, card: IssuedCard, pressed: Pressed) -> bool:
             go_back(state, PhaseName.INFERENCE)
             return True
         case _:
-            turn.say(
-                'What shall I change? Say for example "within 5 cents", "on invoice_id = reference", "only USD", '
-                '"more examples" or "other source".'
-            )
+            turn.say(CHANGE_RULE)
             return False
 
 

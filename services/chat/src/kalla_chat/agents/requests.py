@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from kalla_common.errors import Code, KallaError
 
-from kalla_chat.agents.understand import Reading, understand
+from kalla_chat.agents.language.understand import Reading, understand
+from kalla_chat.agents.sentences import CHANGE_RULE, CHANGE_SCOPE, NOT_UNDERSTOOD, WHAT_IS_UNDERSTOOD
 from kalla_chat.conversation.phases import PhaseName, go_back
 from kalla_chat.conversation.state import State
 from kalla_chat.work import recipes, sources
 from kalla_chat.work.turn import Means, Turn
-
-NOT_UNDERSTOOD = (
-    'I did not understand that. Name sources ("match invoices to payments"), columns ("on invoice_id = reference"), '
-    'a tolerance ("within 2 cents"), days ("within 5 days") or a filter ("only USD"); or answer with the buttons.'
-)
 
 
 async def hear(turn: Turn, means: Means) -> bool:
@@ -31,18 +29,18 @@ async def hear(turn: Turn, means: Means) -> bool:
     if uploaded:
         turn.say(f"I have {' and '.join(uploaded)}.")
     before = turn.phase.name
-    if reading.back_to is PhaseName.SOURCE_SELECTION:
+    if reading.other_source:
         _other_source(state, reading.side)
     chosen = await _choose(turn, means, [*reading.aliases, *uploaded], reading)
     changed = _wish(state, reading)
-    if not chosen and not changed and not uploaded and reading.back_to is None:
+    if not chosen and not changed and not uploaded and not reading.other_source:
         return _answer(turn, reading, before)
     if (
         not chosen
         and changed
         and state.sides is not None
         and before is PhaseName.SCOPING
-        and _agrees(reading)
+        and reading.consents
     ):
         state.scoped = True
     return True
@@ -70,7 +68,8 @@ async def _choose(turn: Turn, means: Means, aliases: list[str], reading: Reading
     if state.sides is not None and not reading.side:
         raise KallaError(
             Code.INVALID_REQUEST,
-            f"Both sides are chosen ({' and '.join(sorted(present))}). Say which one {fresh[0]} shall replace: "
+            f"Both sides are chosen ({' and '.join(sorted(present))}). Say which one {fresh[0]} shall "
+            "replace: "
             f'"other left source {fresh[0]}" or "other right source {fresh[0]}".',
         )
     await sources.choose_source(turn, means, "left" if side == "left" else "right", fresh[0])
@@ -96,7 +95,7 @@ def _wish(state: State, reading: Reading) -> bool:
         wishes.window_days = reading.window_days
     if reading.words:
         wishes.words, wishes.columns = list(reading.words), []
-    wishes.narrowings += [{"column": n.column, "op": n.op, "value": n.value} for n in reading.narrowings]
+    wishes.narrowings += [asdict(narrowing) for narrowing in reading.narrowings]
     filtered = [side for side in (state.left, state.right) if side is not None and side.filters]
     if reading.all_rows and filtered:
         for side in filtered:
@@ -117,12 +116,20 @@ def _answer(turn: Turn, reading: Reading, phase: PhaseName) -> bool:
         turn.say('Which tolerance? Say for example "within 2 cents", "within 0.50" or "no tolerance".')
         return False
     if reading.help_wanted and phase is not PhaseName.INITIAL:
-        turn.say(NOT_UNDERSTOOD.removeprefix("I did not understand that. "))
+        turn.say(WHAT_IS_UNDERSTOOD)
         return True
+    if phase in (PhaseName.INITIAL, PhaseName.SOURCE_SELECTION, PhaseName.EXECUTION):
+        return True
+    if _applied(state, reading, phase):
+        return True
+    turn.say(_what_now(reading, phase))
+    return False
+
+
+def _applied(state: State, reading: Reading, phase: PhaseName) -> bool:
+    """Whether the words answer the question of the phase; then the answer is noted."""
     match phase:
-        case PhaseName.INITIAL | PhaseName.SOURCE_SELECTION:
-            return True
-        case PhaseName.SCOPING if _agrees(reading) or reading.skips or reading.all_rows:
+        case PhaseName.SCOPING if reading.consents or reading.skips or reading.all_rows:
             state.scoped = True
         case PhaseName.DEMONSTRATION if _judges(reading):
             _judge(state, reading)
@@ -134,16 +141,9 @@ def _answer(turn: Turn, reading: Reading, phase: PhaseName) -> bool:
             state.accepted = True
         case PhaseName.VALIDATION if reading.more_examples:
             go_back(state, PhaseName.DEMONSTRATION)
-        case PhaseName.EXECUTION:
-            return True
         case _:
-            turn.say(_what_now(reading, phase))
             return False
     return True
-
-
-def _agrees(reading: Reading) -> bool:
-    return reading.consents or (reading.agrees and not reading.refuses)
 
 
 def _judges(reading: Reading) -> bool:
@@ -165,12 +165,5 @@ def _judge(state: State, reading: Reading) -> None:
 
 def _what_now(reading: Reading, phase: PhaseName) -> str:
     if not reading.refuses:
-        return NOT_UNDERSTOOD
-    if phase is PhaseName.SCOPING:
-        return (
-            'What shall I change? Say for example "only USD", "amount > 100", "all rows" or "other source".'
-        )
-    return (
-        'What shall I change? Say for example "within 5 cents", "on invoice_id = reference", "only USD", '
-        '"more examples" or "other source".'
-    )
+        return f"{NOT_UNDERSTOOD} {WHAT_IS_UNDERSTOOD}"
+    return CHANGE_SCOPE if phase is PhaseName.SCOPING else CHANGE_RULE

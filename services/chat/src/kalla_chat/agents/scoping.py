@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from kalla_chat.agents.language.columns import resolve_column
+from kalla_chat.agents.language.narrowings import Narrowing
 from kalla_chat.agents.narrowing import narrow
-from kalla_chat.agents.understand import Narrowing, resolve_column
 from kalla_chat.conversation.state import Wishes
 from kalla_chat.work import sources
 from kalla_chat.work.reading import Rows
@@ -50,10 +51,9 @@ def _resolve_columns(wishes: Wishes, left: list[str], right: list[str]) -> list[
             chosen = (pair[0], pair[1])
             if chosen not in wishes.columns:
                 wishes.columns.append(chosen)
-        elif pair == (None, None) or other is not None:
-            if word.lower() not in _GENERIC:
-                shown = word if other is None else f"{word} = {other}"
-                problems.append(f'I found no columns for "{shown}", and look for them myself.')
+        elif (pair == (None, None) or other is not None) and word.lower() not in _GENERIC:
+            shown = word if other is None else f"{word} = {other}"
+            problems.append(f'I found no columns for "{shown}", and look for them myself.')
     wishes.words = []
     return problems
 

@@ -7,7 +7,7 @@ the sessions that wait are found in the database.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from kalla_common.db import Database
@@ -77,7 +77,7 @@ class RunFollower:
             except TimeoutError:
                 continue
 
-    async def follow(self, session_id: UUID) -> AsyncIterator[Event]:
+    async def follow(self, session_id: UUID) -> AsyncGenerator[Event]:
         """The progress of a session's run, and the message about its end.
 
         Raises:
@@ -104,7 +104,7 @@ class RunFollower:
 
     async def _last_message(self, session_id: UUID) -> Message:
         async with self._database.reading() as session:
-            return shown_message((await repository.messages(session, session_id))[-1])
+            return shown_message((await repository.messages(session, session_id, last=1))[0])
 
     async def _look(self) -> bool:
         """Tell of all runs that have ended; whether sessions still wait."""

@@ -51,7 +51,7 @@ class Tool(StrEnum):
     ACCEPT_RECIPE = "accept_recipe"
     START_RUN = "start_run"
     RUN_STATE = "run_state"
-    GO_BACK = "go_back"
+    GO_BACK = "go_back_to"
 
 
 class Shown(StrEnum):

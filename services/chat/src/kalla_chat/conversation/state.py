@@ -115,7 +115,7 @@ class Wishes(_Fact):
     tolerance: Decimal | None = None
     window_days: tuple[int, int] | None = None
     words: list[tuple[str, str | None]] = Field(default_factory=list)
-    narrowings: list[dict[str, str]] = Field(default_factory=list)
+    narrowings: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class Trial(_Fact):
@@ -148,10 +148,9 @@ class Draft(_Fact):
 
 
 class Run(_Fact):
-    """The full run. `asked` before there is a run_id: it may have been created, look before creating another."""
+    """The full run."""
 
-    asked: bool = True
-    run_id: str = ""
+    run_id: str
     status: str = "submitted"
     error: str = ""
 

@@ -10,7 +10,7 @@ gets the answer that was stored.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from uuid import UUID
@@ -37,6 +37,8 @@ from kalla_chat.work.turn import Asked, Turn
 
 MAX_TEXT = 20_000
 """Characters of one message."""
+HISTORY = 20
+"""Messages before the present one that an agent is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Turns:
         self._seconds = seconds
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def send(self, incoming: Incoming) -> AsyncIterator[Event]:
+    async def send(self, incoming: Incoming) -> AsyncGenerator[Event]:
         """Answer a message.
 
         Raises:
@@ -123,6 +125,7 @@ class Turns:
         self, session_id: UUID, incoming: Incoming, events: asyncio.Queue[Event | None]
     ) -> None:
         row, question, answered = await self._take(session_id, incoming)
+        before = await self._before(question)
         if answered is not None:
             events.put_nowait(Answer(shown_message(answered), shown_session(row)))
             return
@@ -133,6 +136,7 @@ class Turns:
             incoming.asked,
             note=lambda text: events.put_nowait(Note(text)),
             speak=lambda text: events.put_nowait(TextDelta(text)),
+            before=before,
         )
         await self._agent.answer(turn)
         content = "\n\n".join(turn.texts)
@@ -151,6 +155,13 @@ class Turns:
         if now.status == "running":
             self._follower.wake()
         events.put_nowait(Answer(shown_message(stored), shown_session(now)))
+
+    async def _before(self, question: MessageRow) -> list[tuple[str, str]]:
+        async with self._database.reading() as session:
+            rows = await repository.messages(
+                session, question.session_id, before=question.number, last=HISTORY
+            )
+        return [(row.role, row.content) for row in rows]
 
     async def _take(
         self, session_id: UUID, incoming: Incoming

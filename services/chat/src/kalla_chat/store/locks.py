@@ -49,7 +49,7 @@ class SessionLocks:
     async def _advisory(self, session_id: UUID) -> AsyncGenerator[None]:
         key = int.from_bytes(session_id.bytes[:8], signed=True)
         with database_errors():
-            connection = await asyncpg.connect(self._dsn, timeout=5.0)
+            connection = await asyncpg.connect(self._dsn, timeout=5)
         try:
             with database_errors():
                 await connection.execute("SELECT pg_advisory_lock($1)", key, timeout=self._wait_seconds)

@@ -43,10 +43,19 @@ def unknown(session_id: str) -> KallaError:
     )
 
 
-async def messages(session: ReadSession | WriteSession, session_id: UUID) -> Sequence[MessageRow]:
-    """All messages of a session, oldest first."""
+async def messages(
+    session: ReadSession | WriteSession,
+    session_id: UUID,
+    *,
+    before: int | None = None,
+    last: int | None = None,
+) -> Sequence[MessageRow]:
+    """Messages of a session, oldest first: those before a number, and of them the `last` ones."""
     query = select(MessageRow).where(col(MessageRow.session_id) == session_id)
-    return (await session.scalars(query.order_by(col(MessageRow.number)))).all()
+    if before is not None:
+        query = query.where(col(MessageRow.number) < before)
+    newest = (await session.scalars(query.order_by(col(MessageRow.number).desc()).limit(last))).all()
+    return newest[::-1]
 
 
 async def asked_before(session: WriteSession, session_id: UUID, request_id: str) -> MessageRow | None:

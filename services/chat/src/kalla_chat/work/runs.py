@@ -81,7 +81,8 @@ async def _findings(run: CatalogRun, control: RunnerControl) -> list[str]:
         if side.duplicate_keys:
             examples = ", ".join(side.duplicate_key_examples[:2])
             found.append(
-                f"{side.alias}: {counted(side.duplicate_keys, 'primary key')} come more than once, such as {examples}."
+                f"{side.alias}: {counted(side.duplicate_keys, 'primary key')} come more than once, "
+                f"such as {examples}."
             )
         if side.null_key_rows:
             found.append(f"{side.alias}: {counted(side.null_key_rows, 'row')} have no primary key.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -54,6 +54,7 @@ class Turn:
         asked: what came in.
         note: tells the person what is being done, while it is being done.
         speak: gives the person the next piece of the answer.
+        before: role and content of the messages before, oldest first, as far as an agent needs them.
         texts: paragraphs of the answer so far.
         shown: cards of the answer so far, as JSON.
     """
@@ -63,6 +64,7 @@ class Turn:
     asked: Asked
     note: Callable[[str], None]
     speak: Callable[[str], None]
+    before: Sequence[tuple[str, str]] = ()
     texts: list[str] = field(default_factory=list)
     shown: list[dict[str, Any]] = field(default_factory=list)
 

@@ -17,13 +17,13 @@ from kalla_gateway.recipes.schemas import EXAMPLE as RECIPE
 from kalla_gateway.recipes.schemas import recipe_json
 
 _SESSION_ID = "0b0f1f4e-5d1c-4c38-9d0a-7a4f5f1d2c3b"
-_CARD = {
+_CARD: dict[str, Any] = {
     "card_id": "5b6f0c7e-3a53-4a0e-9a7f-3c1e9b7b7f10",
     "type": "confirm",
     "title": "Work with these rows?",
     "actions": [{"action": "confirm", "label": "Yes"}, {"action": "reject", "label": "No, change it"}],
 }
-_MESSAGE = {"role": "assistant", "content": "Shall I work with these rows?", "cards": [_CARD]}
+_MESSAGE: dict[str, Any] = {"role": "assistant", "content": "Shall I work with these rows?", "cards": [_CARD]}
 
 
 class CardResponse(BaseModel):
