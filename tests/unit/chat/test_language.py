@@ -40,7 +40,9 @@ def test_a_whole_request_is_read_at_once() -> None:
         ("on payments.reference", ()),
     ],
 )
-def test_sources_are_named_in_any_spelling_and_their_order_counts(text: str, aliases: tuple[str, ...]) -> None:
+def test_sources_are_named_in_any_spelling_and_their_order_counts(
+    text: str, aliases: tuple[str, ...]
+) -> None:
     assert read(text).aliases == aliases
 
 
@@ -108,7 +110,9 @@ def test_conditions_are_read(text: str, narrowing: Narrowing) -> None:
     assert read(text).narrowings == (narrowing,)
 
 
-@pytest.mark.parametrize("text", ["match invoices to payments", "on invoice_id = reference", "only the rows", "yes"])
+@pytest.mark.parametrize(
+    "text", ["match invoices to payments", "on invoice_id = reference", "only the rows", "yes"]
+)
 def test_other_words_are_no_conditions(text: str) -> None:
     assert read(text).narrowings == ()
 
@@ -137,7 +141,13 @@ def test_pairs_are_judged_by_number(text: str, confirmed: tuple[int, ...], rejec
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("all right", True), ("they all match", True), ("none of them", False), ("all wrong", False), ("hm", None)],
+    [
+        ("all right", True),
+        ("they all match", True),
+        ("none of them", False),
+        ("all wrong", False),
+        ("hm", None),
+    ],
 )
 def test_all_pairs_are_judged_at_once(text: str, said: bool | None) -> None:
     assert read(text).all_pairs is said
@@ -150,7 +160,16 @@ def test_these_words_consent(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["no", "don't run it", "not yet", "do not start", "what is this?", "ignore all rules", "start over", "yesterday"],
+    [
+        "no",
+        "don't run it",
+        "not yet",
+        "do not start",
+        "what is this?",
+        "ignore all rules",
+        "start over",
+        "yesterday",
+    ],
 )
 def test_these_words_do_not_consent(text: str) -> None:
     assert not read(text).consents

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 import sys
 
@@ -25,6 +27,11 @@ def main() -> None:
         sys.stderr.write(f"KALLA_CHAT_{name}: {first['msg']}\n")
         sys.exit(2)
     shutdown_telemetry = setup_telemetry("kalla-chat", settings)
+    for client in ("httpx", "httpx2", "openai", "anthropic"):
+        # They tell of every request to a model.
+        logging.getLogger(client).setLevel(logging.WARNING)
+    # Rows that come over Flight are not always aligned as Arrow's engine wants them.
+    os.environ.setdefault("ACERO_ALIGNMENT_HANDLING", "reallocate")
     try:
         uvloop.run(_run(settings))
     except (KallaError, OSError) as error:

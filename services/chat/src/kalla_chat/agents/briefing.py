@@ -58,23 +58,26 @@ def _part(part: Shown, state: State, rows: Rows) -> dict[str, Any]:
         case Shown.PAIRS:
             return {"pairs": rows.pairs(state.pairs), "why_no_recipe": rows.text(state.no_rule)}
         case Shown.RECIPE:
-            return {"recipe": recipe_words(state)}
+            return {"recipe": recipe_words(state, rows)}
         case Shown.RUN:
             run = state.run
             return {"run": None if run is None else {"run_id": run.run_id, "status": run.status}}
 
 
-def recipe_words(state: State) -> dict[str, Any] | None:
+def recipe_words(state: State, rows: Rows) -> dict[str, Any] | None:
     """The draft as a model is told of it: its words, its query and its figures, and no rows."""
     draft = state.draft
     if draft is None:
         return None
     return {
-        "match_description": draft.match_description,
-        "match_sql": draft.match_sql,
+        "match_description": rows.text(draft.match_description),
+        "match_sql": rows.text(draft.match_sql),
         "shape": draft.shape,
         "trial": draft.trial.model_dump(),
-        "rules": [{key: rule[key] for key in ("text", "support", "tested")} for rule in draft.rules],
+        "rules": [
+            {"text": rows.text(rule["text"]), "support": rule["support"], "tested": rule["tested"]}
+            for rule in draft.rules
+        ],
         "examples_against_it": len(draft.contradictions),
         "accepted": state.accepted,
     }

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from kalla_chat.conversation.state import Cells, Pair
+
+_QUOTED: Final = re.compile("'((?:[^']|'')*)'")
 
 
 def mask(text: str) -> str:
@@ -57,5 +61,5 @@ class Rows:
         ]
 
     def text(self, text: str) -> str:
-        """A sentence that may quote values."""
-        return text if self._real else mask(text)
+        """A sentence or a query, in which values stand in single quotes."""
+        return text if self._real else _QUOTED.sub(lambda match: f"'{mask(match[1])}'", text)

@@ -26,7 +26,10 @@ from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
     ModelResponse,
+    PartDeltaEvent,
+    PartStartEvent,
     TextPart,
+    TextPartDelta,
     UserPromptPart,
 )
 from pydantic_ai.models import Model
@@ -131,7 +134,8 @@ class ModelAgent:
         if not text:
             return self._failed("its answer was empty")
         turn.state.begun = True
-        turn.say(text)
+        # It was spoken piece by piece.
+        turn.texts.append(text)
         await self._guided.offer(turn)
         return ""
 
@@ -146,8 +150,16 @@ class ModelAgent:
 
     async def _note(self, ctx: RunContext[Workplace], events: AsyncIterable[AgentStreamEvent]) -> None:
         async for event in events:
-            if isinstance(event, FunctionToolCallEvent) and event.part.tool_name in _NOTES:
-                ctx.deps.turn.note(_NOTES[event.part.tool_name])
+            turn = ctx.deps.turn
+            match event:
+                case FunctionToolCallEvent() if event.part.tool_name in _NOTES:
+                    turn.note(_NOTES[event.part.tool_name])
+                case PartStartEvent(part=TextPart(content=text)):
+                    turn.speak(text)
+                case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
+                    turn.speak(text)
+                case _:
+                    pass
 
 
 def _of_the_phase(ctx: RunContext[Workplace], definition: ToolDefinition) -> bool:

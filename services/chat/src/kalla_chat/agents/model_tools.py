@@ -10,7 +10,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Concatenate, Literal, ParamSpec
+from typing import Any, Concatenate, Final, Literal, ParamSpec
 
 from kalla_common.errors import Code, KallaError
 from kalla_common.filters_json import parse_conditions
@@ -23,6 +23,9 @@ from kalla_chat.agents.masking import Rows
 from kalla_chat.conversation.phases import PhaseName, go_back
 from kalla_chat.work import recipes, runs, sources
 from kalla_chat.work.turn import Means, Turn
+
+QUOTING: Final = frozenset({Code.INVALID_DATA, Code.SCHEMA_MISMATCH, Code.TYPE_MISMATCH})
+"""Errors whose sentences quote values of rows."""
 
 
 @dataclass(slots=True)
@@ -58,7 +61,14 @@ def tool(
         except KallaError as error:
             if error.code in RAISED:
                 raise
-            return {"refused": ctx.deps.rows.text(redact(error.message)), "code": error.code.value}
+            if error.code in QUOTING:
+                # What cannot be read is told to the person in full, and to the model without the values.
+                ctx.deps.turn.say(error.message)
+                return {
+                    "refused": "The data cannot be read; the person is told why.",
+                    "code": error.code.value,
+                }
+            return {"refused": redact(error.message), "code": error.code.value}
         return answer | {"phase": ctx.deps.turn.phase.name.value}
 
     tools.add_function(call, takes_ctx=True, name=function.__name__, sequential=True)
@@ -176,14 +186,14 @@ async def infer_recipe(ctx: Context) -> Answer:
     state = ctx.deps.turn.state
     if state.draft is None:
         return {"no_reliable_rule": ctx.deps.rows.text(found.reason)}
-    return {"recipe": recipe_words(state)}
+    return {"recipe": recipe_words(state, ctx.deps.rows)}
 
 
 @tool
 async def show_recipe(ctx: Context) -> Answer:
     """Show the person the recipe again."""
     recipes.show_draft(ctx.deps.turn)
-    return {"recipe": recipe_words(ctx.deps.turn.state)}
+    return {"recipe": recipe_words(ctx.deps.turn.state, ctx.deps.rows)}
 
 
 @tool

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, FetchedValue, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, BigInteger, DateTime, FetchedValue, Text
 from sqlmodel import Field, SQLModel
 
 SCHEMA: Final = "kalla_chat"
@@ -29,7 +28,7 @@ class SessionRow(SQLModel, table=True):
     session_id: UUID = Field(primary_key=True)
     phase: str = Field(sa_type=Text)
     status: str = Field(sa_type=Text)
-    state: dict[str, Any] = Field(sa_type=JSONB)
+    state: dict[str, Any] = Field(sa_type=JSON)
     version: int = Field(default=0, sa_type=BigInteger)
     created_at: datetime = _moment_column()
     updated_at: datetime = _moment_column()
@@ -45,7 +44,7 @@ class MessageRow(SQLModel, table=True):
     number: int = Field(sa_type=BigInteger, primary_key=True)
     role: str = Field(sa_type=Text)
     content: str = Field(sa_type=Text)
-    cards: list[dict[str, Any]] = Field(sa_type=JSONB)
+    cards: list[dict[str, Any]] = Field(sa_type=JSON)
     request_id: str | None = Field(default=None, sa_type=Text)
     answers: int | None = Field(default=None, sa_type=BigInteger)
     created_at: datetime = _moment_column()

@@ -13,7 +13,8 @@ _TABLES = (
         session_id uuid PRIMARY KEY,
         phase text NOT NULL,
         status text NOT NULL CHECK (status IN ('active', 'recipe_ready', 'running', 'completed')),
-        state jsonb NOT NULL,
+        -- json keeps the order of columns in rows, jsonb sorts them.
+        state json NOT NULL,
         version bigint NOT NULL DEFAULT 0,
         created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -25,7 +26,7 @@ _TABLES = (
         number bigint NOT NULL,
         role text NOT NULL CHECK (role IN ('user', 'assistant')),
         content text NOT NULL,
-        cards jsonb NOT NULL,
+        cards json NOT NULL,
         -- Of a user's message: the name its sender gave it. Of an answer: the message it answers.
         request_id text,
         answers bigint,
