@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -111,12 +110,12 @@ def fit_columns(
     if max(int(np.abs(one).max(initial=0)), int(np.abs(two).max(initial=0))) > 1 << 45:
         return None  # times ten thousand they would leave 64 bits
     both = left.amounts.valid[pairs.left] & right.amounts.valid[pairs.right]
-    l, r = one[pairs.left[both]], two[pairs.right[both]]
+    ours, theirs = one[pairs.left[both]], two[pairs.right[both]]
     bad = (one[rejected.left], two[rejected.right]) if rejected is not None and len(rejected) else None
-    relation = fit(l, r, scale, given, bad)
+    relation = fit(ours, theirs, scale, given, rejected=bad)
     if relation is None:
         return None
-    support = int(holds(l, r, relation).sum())
+    support = int(holds(ours, theirs, relation).sum())
     chance = chance_of(one[left.amounts.valid], two[right.amounts.valid], relation)
     return AmountFit(left, right, relation, scale, support, len(pairs), chance)
 
@@ -126,8 +125,8 @@ def fit(
     right: Ints,
     scale: int,
     given: Decimal | None,
-    rejected: tuple[Ints, Ints] | None = None,
     *,
+    rejected: tuple[Ints, Ints] | None = None,
     plain: bool = False,
 ) -> Relation | None:
     """Find the relation that explains most of the pairs; None if it is fewer than half.
@@ -141,7 +140,7 @@ def fit(
     for relation in [Relation(sign) for sign in _signs(left, right)] if plain else _relations(left, right):
         if given is None and float((residuals(left, right, relation) <= near).mean()) < _USUAL - _PENALTY:
             continue
-        done = _with_tolerance(left, right, relation, scale, given, rejected)
+        done = _with_tolerance(left, right, relation, scale, given, rejected=rejected)
         cost = (relation.sign != 1) * 0.01 + (relation.factor != _ONE) * _PENALTY
         cost += len([f for f in relation.fixed if f]) * _PENALTY
         score = float(holds(left, right, done).mean()) - cost
@@ -158,6 +157,7 @@ def _with_tolerance(
     relation: Relation,
     scale: int,
     given: Decimal | None,
+    *,
     rejected: tuple[Ints, Ints] | None,
 ) -> Relation:
     if given is not None:
@@ -167,20 +167,22 @@ def _with_tolerance(
         least = None
         if rejected is not None:
             least = int((-(-residuals(*rejected, relation) // _ONE)).min())
-        away = _without_fixed(away)
+        common = _fixed_difference(away)
+        if common is not None:
+            away, least = away[away != common], min(least or common, common)
         found: Tolerance = find_tolerance(away, int(np.median(np.abs(left))), least or None)
         limit = found.limit
     return Relation(relation.sign, relation.factor, relation.fixed, limit)
 
 
-def _without_fixed(away: Ints) -> Ints:
-    """Leave out one difference that makes up most of them: noise is spread, a fee is not."""
+def _fixed_difference(away: Ints) -> int | None:
+    """One difference that makes up most of them, if there is one: noise is spread, a fee is not."""
     sizes = away[away > _SMALL_UNITS]
     if not len(sizes):
-        return away
+        return None
     often = _mode(sizes)
-    share = float((sizes == often).sum()) / max(int((away > 0).sum()), 1)
-    return away[away != often] if share > _USUAL and (sizes == often).sum() >= _FEW else away
+    times = int((sizes == often).sum())
+    return often if times >= max(_FEW, _USUAL * int((away > 0).sum())) else None
 
 
 def _relations(left: Ints, right: Ints) -> list[Relation]:
@@ -188,15 +190,15 @@ def _relations(left: Ints, right: Ints) -> list[Relation]:
     signs = _signs(left, right)
     found = [Relation(sign) for sign in signs]
     for sign in signs[:1]:
-        l, r = (np.abs(left), np.abs(right)) if sign == 0 else (left, sign * right)
-        places = _spread(l, r)
-        l, r = l[places], r[places]
-        if int(np.abs(l).max(initial=0)) < 1 << 37:  # a thousand times as much still fits 64 bits
+        one, two = (np.abs(left), np.abs(right)) if sign == 0 else (left, sign * right)
+        places = _spread(one, two)
+        one, two = one[places], two[places]
+        if int(np.abs(one).max(initial=0)) < 1 << 37:  # a thousand times as much still fits 64 bits
             found += [Relation(sign, unit) for unit in _UNITS]
-        found += [Relation(sign, factor) for factor in _ratios(l, r)]
-        found += _fixed(l, r, sign)
-        for factor in _slopes(l, r):
-            rest = r * _ONE - l * factor
+        found += [Relation(sign, factor) for factor in _ratios(one, two)]
+        found += _fixed(one, two, sign)
+        for factor in _slopes(one, two):
+            rest = two * _ONE - one * factor
             offset = _mode((rest + _ONE // 2) // _ONE)
             if offset:
                 found.append(Relation(sign, factor, (offset,)))
@@ -208,7 +210,7 @@ def _signs(left: Ints, right: Ints) -> list[int]:
     one, two = np.sign(left), np.sign(right)
     same, other = int((one == two).sum()), int((one == -two).sum())
     signs = [1, -1] if same >= other else [-1, 1]
-    return [*signs, 0] if 0 < min(same, other) else signs[:1]
+    return [*signs, 0] if min(same, other) > 0 else signs[:1]
 
 
 def _spread(left: Ints, right: Ints) -> Ints:
@@ -243,15 +245,16 @@ def _common_factors(ratios: npt.NDArray[np.float64]) -> list[int]:
         if not len(rounded):
             continue
         values, counts = np.unique(rounded, return_counts=True)
-        found.append(int(round(float(values[np.argmax(counts)]) * _ONE)))
+        found.append(round(float(values[np.argmax(counts)]) * _ONE))
     return [f for f in dict.fromkeys(found) if f != _ONE]
 
 
 def _fixed(left: Ints, right: Ints, sign: int) -> list[Relation]:
     """A fixed fee, for all pairs or beside those without one."""
-    common = Counter((right - left).tolist())
-    first = sorted(common.items(), key=lambda item: (-item[1], abs(item[0]), item[0]))[:3]
-    often = [difference for difference, n in first if n >= max(3, _SECOND * len(left))]
+    values, counts = np.unique(right - left, return_counts=True)
+    order = np.lexsort((values, np.abs(values), -counts))[:3]
+    least = max(3, _SECOND * len(left))
+    often = [int(values[place]) for place in order if counts[place] >= least]
     found = [Relation(sign, _ONE, (difference,)) for difference in often if difference]
     if len(often) > 1:
         found.append(Relation(sign, _ONE, tuple(sorted(often[:2], key=lambda d: (abs(d), d)))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -83,7 +84,7 @@ def _overlapping(
     empty = encoded.dictionary.index("").as_py()
     size = len(encoded.dictionary)
     cuts = np.cumsum([0, *(len(a) for a in arrays)])
-    parts = [np.unique(ids[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts = [np.unique(ids[a:b]) for a, b in pairwise(cuts)]
     parts = [p[(p >= 0) & (p != empty)] for p in parts]
     held = np.zeros(size + 1, np.bool_)
     for column, mine in zip(left, parts[: len(left)], strict=True):

@@ -33,7 +33,7 @@ _COUNTER: Final = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drafts:
-    """What was found without running anything: profiles, and rules best first, the reliable ones before others."""
+    """What was found without running anything: profiles, and rules, the reliable ones and the best first."""
 
     sides: Sides
     left: SourceProfile
@@ -64,7 +64,7 @@ def find_drafts(request: Request) -> Drafts:
     found = discover(sides.left, sides.right)
     parts = tuple(options(sides, found))
     telling = tuple(part.link for part in parts if is_telling(part.link))
-    bench = Workbench(sides, parts, telling, _pairs(request.confirmed), _pairs(request.rejected), hints)
+    bench = Workbench(sides, parts, telling, pairs_of(request.confirmed), pairs_of(request.rejected), hints)
     made = [judge(bench, rule) for rule in _rules(bench, found)]
     ranked = sorted(_different(made), key=_order)
     return Drafts(whole, *profiles, tuple(ranked))
@@ -93,7 +93,8 @@ def _without(side: Side, ignored: frozenset[str]) -> Side:
     return replace(side, columns=tuple(c for c in side.columns if c.name not in ignored))
 
 
-def _pairs(examples: Sequence[Example]) -> Pairs:
+def pairs_of(examples: Sequence[Example]) -> Pairs:
+    """Examples as pairs of row numbers."""
     return Pairs(
         np.array([e.left_row for e in examples], np.int64),
         np.array([e.right_row for e in examples], np.int64),

@@ -96,7 +96,9 @@ def _in_one_currency(bench: Workbench, key: Key, pairs: Pairs) -> tuple[Key, Pai
         link = option.link
         if link.kind != "text" or link.rank > 2 or not (_currency(link.left) and _currency(link.right)):  # noqa: PLR2004  # case and spaces
             continue
-        if any(link.left.name == l.left.name or link.right.name == l.right.name for l in key.links):
+        if any(
+            link.left.name == other.left.name or link.right.name == other.right.name for other in key.links
+        ):
             continue
         one, two = link.left_codes[pairs.left], link.right_codes[pairs.right]
         same = (one == two) & (one >= 0)

@@ -107,7 +107,7 @@ def day_link(left: Column, right: Column) -> Link:
 
 
 def amount_link(left: Column, right: Column, *, negated: bool) -> Link | None:
-    """Link two columns that hold the same amount; None where their scales leave 64 bits. Zero links nothing."""
+    """Link two columns that hold the same amount, 0 excepted; None where their scales leave 64 bits."""
     assert left.amounts is not None  # noqa: S101  # the caller chose columns of amounts
     assert right.amounts is not None  # noqa: S101  # see above
     aligned = align(left, right)
@@ -169,14 +169,8 @@ def count(codes: tuple[Codes, Codes]) -> Counts:
         int(common.sum()),
         int(left[common].sum()),
         int(right[common].sum()),
-        int((left[common].astype(object) * right[common]).sum())
-        if _huge(left, right)
-        else int((left * right).sum()),
+        int((left * right).sum()),
     )
-
-
-def _huge(left: Ints, right: Ints) -> bool:
-    return int(left.max(initial=0)) * int(right.max(initial=0)) * max(len(left), 1) > 1 << 62
 
 
 def join(codes: tuple[Codes, Codes]) -> Pairs:

@@ -77,7 +77,7 @@ def _agreeing(bench: Workbench, made: Hypothesis) -> Hypothesis:
     """Add equalities that nearly all of these pairs fulfil and random ones do not, such as a currency."""
     for option in bench.options:
         link = option.link
-        taken = [name for l in made.links for name in l.names]
+        taken = [name for other in made.links for name in other.names]
         if link.kind != "text" or link.left.name in taken or link.right.name in taken or not len(made.pairs):
             continue
         one, two = link.left_codes[made.pairs.left], link.right_codes[made.pairs.right]

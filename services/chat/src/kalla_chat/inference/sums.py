@@ -40,7 +40,8 @@ def fit_sums(left: Column, right: Column, codes: tuple[Codes, Codes], given: Dec
     """Find a relation of the sums, if most groups of several rows agree in their sums and not in their rows.
 
     Args:
-        left, right: columns of amounts.
+        left: amounts of the left side.
+        right: amounts of the right side.
         codes: the key of each row, -1 for none.
         given: the tolerance that the person asked for.
     """
