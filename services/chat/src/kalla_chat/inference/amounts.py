@@ -24,6 +24,8 @@ _USUAL: Final = 0.5
 """Share of pairs that a relation must hold for, to be one."""
 _SECOND: Final = 0.05
 """Share of pairs from which on a second fixed difference is a rule and no accident."""
+_LIMITS: Final = (0, 1, 2, 3, 5, 10, 20, 50, 100)
+_NEARLY: Final = 0.98
 _FIT_PAIRS: Final = 20_000
 _SMALL_UNITS: Final = 5
 _FEW: Final = 5
@@ -143,12 +145,43 @@ def fit(
         done = _with_tolerance(left, right, relation, scale, given, rejected=rejected)
         cost = (relation.sign != 1) * 0.01 + (relation.factor != _ONE) * _PENALTY
         cost += len([f for f in relation.fixed if f]) * _PENALTY
+        # A relation that is right to the unit is better than one that needs room.
+        cost += (done.tolerance > _SMALL_UNITS) * 3 * _PENALTY
         score = float(holds(left, right, done).mean()) - cost
         if best is None or score > best[0] + 1e-12:
             best = (score, done)
     if best is None or best[0] < _USUAL - _PENALTY:
         return None
     return best[1]
+
+
+def fit_among_several(left: Column, right: Column, pairs: Pairs, given: Decimal | None) -> AmountFit | None:
+    """Find sign and tolerance where each row is paired with several, of which one at most is its partner.
+
+    Most pairs are accidents then; the tolerance is the least that takes nearly all that come on top of
+    what chance gives.
+    """
+    aligned = align(left, right)
+    if aligned is None or left.amounts is None or right.amounts is None or not len(pairs):
+        return None
+    one, two, scale = aligned
+    if max(int(np.abs(one).max(initial=0)), int(np.abs(two).max(initial=0))) > 1 << 45:
+        return None
+    both = left.amounts.valid[pairs.left] & right.amounts.valid[pairs.right]
+    ours, theirs = one[pairs.left[both]], two[pairs.right[both]]
+    usual = int(np.median(np.abs(ours))) if len(ours) else 0
+    limits = [t for t in _LIMITS if t <= largest(usual)]
+    if given is not None:
+        limits = [int(given.scaleb(scale).to_integral_value(rounding="ROUND_FLOOR"))]
+    fits = [
+        AmountFit(left, right, relation, scale, int(holds(ours, theirs, relation).sum()), len(pairs), chance)
+        for sign in _signs(ours, theirs)[:1]
+        for limit in limits
+        for relation in [Relation(sign, tolerance=limit)]
+        for chance in [chance_of(one[left.amounts.valid], two[right.amounts.valid], relation)]
+    ]
+    gains = [f.support - f.chance * f.tested for f in fits]
+    return next((f for f, gain in zip(fits, gains, strict=True) if gain >= _NEARLY * max(gains)), None)
 
 
 def _with_tolerance(

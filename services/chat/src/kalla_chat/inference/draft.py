@@ -178,24 +178,20 @@ def recipe_of(drafts: Drafts, made: Hypothesis) -> DraftRecipe:
 
 
 def rules_of(drafts: Drafts, made: Hypothesis) -> tuple[Rule, ...]:
-    """Each condition with the pairs for which it holds, and some of those for which it alone does not."""
-    pairs = join(made.codes)
-    held = made.conditions(pairs)
+    """Each condition with the pairs for which it holds, among those that the conditions before it left."""
+    left = join(made.codes)
     rules: list[Rule] = []
     for part in drafts.written(made).parts:
-        others = [mask for name, mask in held.items() if name != part.name]
-        tested = pairs.where(np.logical_and.reduce([np.ones(len(pairs), np.bool_), *others]))
-        holds = made.conditions(tested)[part.name]
-        failing = tested.where(~holds)
-        support, total = int(holds.sum()), len(tested)
-        chance = (
-            made.amounts.chance if made.amounts is not None and part.name in ("amounts", "sums") else None
+        holds = made.conditions(left)[part.name]
+        support, tested, chance = int(holds.sum()), len(left), None
+        if made.amounts is not None and part.name in ("amounts", "sums"):
+            chance = made.amounts.chance
+        if made.sums is not None and part.name == "sums":
+            support, tested = made.sums.fit.support, made.sums.fit.tested
+        failing = left.where(~holds)
+        counter = zip(failing.left[:_COUNTER].tolist(), failing.right[:_COUNTER].tolist(), strict=True)
+        rules.append(
+            Rule(part.text, part.sql, support, tested, chance, tuple(Example(*pair) for pair in counter))
         )
-        if part.name == "sums" and made.sums is not None:
-            support, total = made.sums.fit.support, made.sums.fit.tested
-        counter = tuple(
-            Example(int(a), int(b))
-            for a, b in zip(failing.left[:_COUNTER], failing.right[:_COUNTER], strict=True)
-        )
-        rules.append(Rule(part.text, part.sql, support, total, chance, counter))
+        left = left.where(holds)
     return tuple(rules)

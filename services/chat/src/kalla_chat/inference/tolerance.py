@@ -97,6 +97,8 @@ def _may_end(values: Ints, inside: Ints, cap: int, some: int) -> npt.NDArray[np.
     following = np.append(values[1:], np.int64(1 << 62))
     above = inside[np.searchsorted(values, 2 * values, "right") - 1] - inside
     thins = (following >= _GAP * values) | (inside >= _DENSER * above)
+    # What lies beyond must reach further than noise does, or it is its tail.
+    thins &= (values == values[-1]) | (values[-1] >= _GAP * values)
     return (values <= cap) & thins & ((inside >= max(_FEW, some)) | (values <= _SMALL_UNITS))
 
 
