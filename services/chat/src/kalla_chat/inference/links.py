@@ -16,6 +16,9 @@ from kalla_chat.inference.views import PLAIN, View
 MAX_PAIRS: Final = 1_000_000
 """Pairs of rows that are held at once: two numbers each, 16 MB."""
 
+_SMALL_CODES: Final = 1 << 22
+"""Values below this are codes as they are; counting them takes 32 MB."""
+
 LinkKind = Literal["text", "day", "amount"]
 
 
@@ -138,7 +141,11 @@ def shared_codes(
     left: Ints, left_valid: npt.NDArray[np.bool_], right: Ints, right_valid: npt.NDArray[np.bool_]
 ) -> tuple[Codes, Codes]:
     """Number the values of two arrays alike; -1 where not valid."""
-    values, places = np.unique(np.concatenate((left, right)), return_inverse=True)
+    both = np.concatenate((left, right))
+    if len(both) and both.min() >= 0 and both.max() < _SMALL_CODES:
+        codes = np.where(np.concatenate((left_valid, right_valid)), both, -1).astype(np.int32)
+        return codes[: len(left)], codes[len(left) :]
+    values, places = np.unique(both, return_inverse=True)
     assert len(values) < 1 << 31  # noqa: S101  # at most two times MAX_ROWS
     codes = np.where(np.concatenate((left_valid, right_valid)), places, -1).astype(np.int32)
     return codes[: len(left)], codes[len(left) :]
