@@ -34,6 +34,7 @@ class Score:
     recall: float
     f1: float
     seconds: float
+    cpu_seconds: float
     answer: Inference
 
 
@@ -56,16 +57,16 @@ def _scored(case: Case, made: Labelled, seed: int, folder: Path) -> Score:
         staged.append(stage(path, alias, folder))
     trials = EngineTrials(staged[0], staged[1], folder)
     sources = [source_of(table) for table in staged]
-    begin = time.perf_counter()
+    begin, cpu = time.perf_counter(), time.process_time()
     answer = asyncio.run(infer(Request(sources[0], sources[1]), trials))
-    seconds = time.perf_counter() - begin
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     figures = (0.0, 0.0, 0.0)
     if answer.recipe is None:
         figures = (1.0, 1.0, 1.0) if not case.usable else figures
     elif case.usable and trials.matched is not None:
         figures = _compare(pairs_of(trials.matched, answer, made, sources), made)
     sizes = (len(made.left), len(made.right))
-    return Score(case, sizes, seed, answer.verdict, *figures, seconds, answer)
+    return Score(case, sizes, seed, answer.verdict, *figures, seconds, cpu, answer)
 
 
 def pairs_of(

@@ -141,13 +141,14 @@ def shared_codes(
     left: Ints, left_valid: npt.NDArray[np.bool_], right: Ints, right_valid: npt.NDArray[np.bool_]
 ) -> tuple[Codes, Codes]:
     """Number the values of two arrays alike; -1 where not valid."""
-    both = np.concatenate((left, right))
+    valid = np.concatenate((left_valid, right_valid))
+    both = np.where(valid, np.concatenate((left, right)), 0)
     if len(both) and both.min() >= 0 and both.max() < _SMALL_CODES:
-        codes = np.where(np.concatenate((left_valid, right_valid)), both, -1).astype(np.int32)
+        codes = np.where(valid, both, -1).astype(np.int32)
         return codes[: len(left)], codes[len(left) :]
     values, places = np.unique(both, return_inverse=True)
     assert len(values) < 1 << 31  # noqa: S101  # at most two times MAX_ROWS
-    codes = np.where(np.concatenate((left_valid, right_valid)), places, -1).astype(np.int32)
+    codes = np.where(valid, places, -1).astype(np.int32)
     return codes[: len(left)], codes[len(left) :]
 
 
