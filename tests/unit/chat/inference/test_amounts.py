@@ -81,3 +81,12 @@ def test_a_relation_holds_as_exact_decimals_say(
 @pytest.mark.parametrize("sign", [1, -1, 0])
 def test_residuals_are_never_negative(sign: int) -> None:
     assert (residuals(CENTS, -CENTS, Relation(sign)) >= 0).all()
+
+
+def test_figures_measured_twice_have_a_tolerance_in_percent() -> None:
+    random = np.random.default_rng(8)
+    figures = (1_000 * 4_000 ** random.random(300)).astype(np.int64)
+    relation = found(figures, figures + figures * random.integers(-50, 51, 300) // 10_000)
+    assert relation.relative
+    assert holds(figures, figures, relation).all()
+    assert 45 <= relation.tolerance <= 60

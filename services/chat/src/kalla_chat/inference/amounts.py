@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -25,7 +26,8 @@ _USUAL: Final = 0.5
 _SECOND: Final = 0.05
 """Share of pairs from which on a second fixed difference is a rule and no accident."""
 _LIMITS: Final = (0, 1, 2, 3, 5, 10, 20, 50, 100)
-_NEARLY: Final = 0.98
+_DENSER: Final = 3
+"""A wider tolerance must bring so many times what chance brings."""
 _FIT_PAIRS: Final = 20_000
 _SMALL_UNITS: Final = 5
 _FEW: Final = 5
@@ -41,12 +43,14 @@ class Relation:
         sign: 1, -1 for opposite signs, 0 where only the sizes agree.
         factor: in ten-thousandths.
         fixed: in units; usually just 0.
+        tolerance: in units; with `relative` in ten-thousandths of the left amount.
     """
 
     sign: int = 1
     factor: int = _ONE
     fixed: tuple[int, ...] = (0,)
     tolerance: int = 0
+    relative: bool = False
 
     @property
     def plain(self) -> bool:
@@ -93,7 +97,12 @@ def residuals(left: Ints, right: Ints, relation: Relation) -> Ints:
 
 def holds(left: Ints, right: Ints, relation: Relation) -> Mask:
     """Whether the relation holds for each pair, exactly."""
-    return residuals(left, right, relation) <= relation.tolerance * _ONE
+    return residuals(left, right, relation) <= _room(left, relation)
+
+
+def _room(left: Ints, relation: Relation) -> Ints:
+    """How far each pair may lie from the relation, in ten-thousandths of a unit."""
+    return relation.tolerance * (np.abs(left) if relation.relative else np.full(len(left), _ONE))
 
 
 def decimal(units: int, scale: int) -> Decimal:
@@ -118,7 +127,9 @@ def fit_columns(
     if relation is None:
         return None
     support = int(holds(ours, theirs, relation).sum())
-    chance = chance_of(one[left.amounts.valid], two[right.amounts.valid], relation)
+    chance = _chance_elsewhere(
+        (one[left.amounts.valid], two[right.amounts.valid]), relation, support, len(pairs)
+    )
     return AmountFit(left, right, relation, scale, support, len(pairs), chance)
 
 
@@ -138,11 +149,14 @@ def fit(
     if not len(left):
         return None
     best: tuple[float, Relation] | None = None
-    near = largest(int(np.median(np.abs(left)))) * _ONE
+    # Half of the pairs must come near it, by the usual amount or by their own.
+    near = np.maximum(largest(int(np.median(np.abs(left)))) * _ONE, np.abs(left) * largest(_ONE))
     for relation in [Relation(sign) for sign in _signs(left, right)] if plain else _relations(left, right):
         if given is None and float((residuals(left, right, relation) <= near).mean()) < _USUAL - _PENALTY:
             continue
         done = _with_tolerance(left, right, relation, scale, given, rejected=rejected)
+        if relation.plain and given is None and rejected is None:
+            done = _better(left, right, done, _with_share(left, right, relation))
         cost = (relation.sign != 1) * 0.01 + (relation.factor != _ONE) * _PENALTY
         cost += len([f for f in relation.fixed if f]) * _PENALTY
         # A relation that is right to the unit is better than one that needs room.
@@ -158,8 +172,7 @@ def fit(
 def fit_among_several(left: Column, right: Column, pairs: Pairs, given: Decimal | None) -> AmountFit | None:
     """Find sign and tolerance where each row is paired with several, of which one at most is its partner.
 
-    Most pairs are accidents then; the tolerance is the least that takes nearly all that come on top of
-    what chance gives.
+    Most pairs are accidents then; the tolerance is the widest up to which pairs lie denser than chance.
     """
     aligned = align(left, right)
     if aligned is None or left.amounts is None or right.amounts is None or not len(pairs):
@@ -170,18 +183,24 @@ def fit_among_several(left: Column, right: Column, pairs: Pairs, given: Decimal 
     both = left.amounts.valid[pairs.left] & right.amounts.valid[pairs.right]
     ours, theirs = one[pairs.left[both]], two[pairs.right[both]]
     usual = int(np.median(np.abs(ours))) if len(ours) else 0
+    columns = (one[left.amounts.valid], two[right.amounts.valid])
     limits = [t for t in _LIMITS if t <= largest(usual)]
     if given is not None:
         limits = [int(given.scaleb(scale).to_integral_value(rounding="ROUND_FLOOR"))]
     fits = [
-        AmountFit(left, right, relation, scale, int(holds(ours, theirs, relation).sum()), len(pairs), chance)
+        AmountFit(left, right, relation, scale, support, len(pairs), chance)
         for sign in _signs(ours, theirs)[:1]
         for limit in limits
         for relation in [Relation(sign, tolerance=limit)]
-        for chance in [chance_of(one[left.amounts.valid], two[right.amounts.valid], relation)]
+        for support in [int(holds(ours, theirs, relation).sum())]
+        for chance in [_chance_elsewhere(columns, relation, support, len(pairs))]
     ]
-    gains = [f.support - f.chance * f.tested for f in fits]
-    return next((f for f, gain in zip(fits, gains, strict=True) if gain >= _NEARLY * max(gains)), None)
+    chosen = fits[0] if fits else None
+    for narrow, wide in pairwise(fits):
+        more = wide.support - narrow.support
+        if more > _DENSER * (wide.chance - narrow.chance) * wide.tested + _DENSER:
+            chosen = wide
+    return chosen
 
 
 def _with_tolerance(
@@ -206,6 +225,20 @@ def _with_tolerance(
         found: Tolerance = find_tolerance(away, int(np.median(np.abs(left))), least or None)
         limit = found.limit
     return Relation(relation.sign, relation.factor, relation.fixed, limit)
+
+
+def _with_share(left: Ints, right: Ints, relation: Relation) -> Relation:
+    """A tolerance as a share of the amount, as figures have that were measured twice."""
+    nonzero = left != 0
+    shares = -(-residuals(left[nonzero], right[nonzero], relation) // np.abs(left[nonzero]))
+    limit = find_tolerance(shares, _ONE).limit
+    return Relation(relation.sign, relation.factor, relation.fixed, limit, relative=True)
+
+
+def _better(left: Ints, right: Ints, absolute: Relation, relative: Relation) -> Relation:
+    """The one that holds for clearly more pairs; an absolute tolerance is the usual thing."""
+    shares = [float(holds(left, right, r).mean()) for r in (absolute, relative)]
+    return relative if shares[1] > shares[0] + _PENALTY else absolute
 
 
 def _fixed_difference(away: Ints) -> int | None:
@@ -299,6 +332,13 @@ def _mode(values: Ints) -> int:
     return int(found[np.argmax(counts)])
 
 
+def _chance_elsewhere(columns: tuple[Ints, Ints], relation: Relation, support: int, tested: int) -> float:
+    """Share of the other pairs for which the relation holds: those that do not share the key."""
+    every = len(columns[0]) * len(columns[1])
+    other = max(every - tested, 1)
+    return max(0.0, (chance_of(*columns, relation) * every - support) / other)
+
+
 def chance_of(left: Ints, right: Ints, relation: Relation) -> float:
     """Share of all pairs (left, right) for which the relation holds."""
     if not len(left) or not len(right):
@@ -311,7 +351,7 @@ def chance_of(left: Ints, right: Ints, relation: Relation) -> float:
     total = 0
     for fixed in relation.fixed:
         point = left * relation.factor + fixed * _ONE
-        low = -(-(point - relation.tolerance * _ONE) // _ONE)
-        high = (point + relation.tolerance * _ONE) // _ONE
+        room = _room(left, relation)
+        low, high = -(-(point - room) // _ONE), (point + room) // _ONE
         total += int((np.searchsorted(ordered, high, "right") - np.searchsorted(ordered, low, "left")).sum())
     return min(1.0, total / (len(left) * len(right)))

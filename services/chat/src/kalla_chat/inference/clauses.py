@@ -19,7 +19,10 @@ def relation_sql(fit: AmountFit, left: str, right: str) -> str:
     for fixed in relation.fixed:
         amount = decimal(abs(fixed), fit.scale)
         moved = f"{left} {'-' if fixed < 0 else '+'} {amount:f}" if fixed else left
-        if relation.tolerance:
+        if relation.relative:
+            share = decimal(relation.tolerance, FACTOR_PLACES)
+            terms.append(f"tolerance_match({moved}, {right}, abs({left}) * {share:f})")
+        elif relation.tolerance:
             terms.append(f"tolerance_match({moved}, {right}, {decimal(relation.tolerance, fit.scale):f})")
         else:
             terms.append(f"{moved} = {right}")
@@ -43,6 +46,9 @@ def relation_text(fit: AmountFit, left: str, right: str) -> str:
     if relation.fixed != (0,):
         what += f" and {' or '.join(shifts)}"
     sign = {1: "", -1: " with the opposite sign", 0: " whatever the sign"}[relation.sign]
+    if relation.relative:
+        percent = (decimal(relation.tolerance, FACTOR_PLACES) * 100).normalize()
+        return f"{right} is {what}{sign}, give or take {percent:f} %"
     if relation.tolerance:
         return f"{right} is {what}{sign}, give or take {decimal(relation.tolerance, fit.scale):f}"
     return f"{right} is exactly {what}{sign}"

@@ -20,7 +20,7 @@ _FEW: Final = 5
 _SOME: Final = 0.08
 """Share of all pairs that must differ for a tolerance of more than a few units."""
 _GAP: Final = 2
-_NICE: Final = (1, 2, 3, 4, 5, 10, 20, 25, 50, 100)
+_NICE: Final = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 25, 30, 40, 50, 60, 75, 100)
 
 
 @dataclass(frozen=True, slots=True)
