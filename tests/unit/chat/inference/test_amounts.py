@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kalla_chat.inference.amounts import Relation, fit, holds, residuals
+from kalla_chat.inference.amounts import fit
+from kalla_chat.inference.relations import Relation, holds, residuals
 
 CENTS = np.random.default_rng(3).integers(1_000, 9_000_000, 500)
 ONE = 10_000

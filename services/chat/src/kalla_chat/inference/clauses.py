@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kalla_chat.inference.amounts import FACTOR_PLACES, AmountFit, decimal
+from kalla_chat.inference.amounts import AmountFit
+from kalla_chat.inference.relations import FACTOR_PLACES, decimal
 
 
 def relation_sql(fit: AmountFit, left: str, right: str) -> str:

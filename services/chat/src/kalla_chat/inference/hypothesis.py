@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kalla_chat.inference.amounts import AmountFit, Mask, holds
-from kalla_chat.inference.columns import Codes, Column, Ints
+from kalla_chat.inference.amounts import AmountFit
+from kalla_chat.inference.columns import Codes, Column, Ints, Mask
 from kalla_chat.inference.links import Link, Pairs, align
+from kalla_chat.inference.relations import holds
 from kalla_chat.inference.similar import distances
 from kalla_chat.inference.sums import SumFit
 from kalla_chat.inference.windows import Window, differences

@@ -8,9 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from kalla_chat.inference.amounts import AmountFit, Mask, chance_of, fit, holds
-from kalla_chat.inference.columns import Codes, Column, Ints
+from kalla_chat.inference.amounts import AmountFit, fit
+from kalla_chat.inference.columns import Codes, Column, Ints, Mask
 from kalla_chat.inference.links import align
+from kalla_chat.inference.relations import chance_of, holds
 
 _FEW_GROUPS: Final = 3
 _FEW_SHARE: Final = 0.02
