@@ -143,3 +143,19 @@ def test_columns_of_nulls_and_odd_types_do_no_harm() -> None:
         "bytes": [b"x"] * N,
     }
     assert sql(drafts(odd, odd)) == ["b.id = w.id"]
+
+
+def test_columns_that_were_asked_for_must_be_compared() -> None:
+    words = [["".join(chr(first + int(digit)) for digit in c) for c in codes()] for first in (97, 110)]
+    left = {"id": codes(), "other": words[0], "amt": money(AMOUNTS)}
+    right = {"ref": codes(), "note": words[1], "paid": money(AMOUNTS)}
+    asked = drafts(left, right, hints=Hints(columns=(("other", "note"),)))
+    assert all(h.objection for h in asked.hypotheses)
+    assert sql(drafts(left, right, hints=Hints(columns=(("id", "ref"),))))[0] == "b.id = w.ref"
+
+
+def test_days_that_were_asked_for_are_compared_day_by_day() -> None:
+    days = pa.array(RANDOM.integers(19_000, 19_300, N), pa.int32()).cast(pa.date32())
+    left, right = {"id": codes(), "due": days}, {"ref": codes(), "got": days}
+    found = drafts(left, right, hints=Hints(columns=(("id", "ref"), ("due", "got"))))
+    assert sql(found) == ["b.id = w.ref", "b.due = w.got"]

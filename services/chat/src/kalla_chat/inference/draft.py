@@ -106,11 +106,15 @@ def _rules(bench: Workbench, found: Sequence[Found]) -> Iterator[Hypothesis]:
     if wanted:
         yield build(bench, wanted)
         return
+    if bench.hints.columns:
+        found = [f for f in found if f.link.names in bench.hints.columns]
     rows = (max(bench.sides.left.rows, 1), max(bench.sides.right.rows, 1))
     seeds = [f for f in found if max(f.counts.left / rows[0], f.counts.right / rows[1]) >= _LEAST]
     for seed in seeds[:_SEEDS]:
         yield build(bench, (seed.link,))
     near = [o for o in bench.options if o.link.kind == "amount"]
+    if bench.hints.tolerance:
+        return  # without a key, amounts are looked up by their value
     if bench.hints.columns:
         near = [o for o in near if o.link.names in bench.hints.columns]
     for seed in near[:_NEAR_SEEDS]:
@@ -120,13 +124,16 @@ def _rules(bench: Workbench, found: Sequence[Found]) -> Iterator[Hypothesis]:
 
 
 def _wanted(bench: Workbench, found: Sequence[Found]) -> list[Link]:
-    """Equalities of the column pairs that the person named; amounts and days among them are no keys."""
+    """Equalities of the column pairs that the person named; amounts, and days in a window, are none."""
     links: list[Link] = []
     for names in bench.hints.columns:
         fitting = [f for f in found if f.link.names == names]
-        if fitting:
+        same_day = [o for o in bench.options if o.link.kind == "day" and o.link.names == names]
+        if fitting and not same_day:
             links.append(fitting[0].link)
-    return links
+        elif same_day and bench.hints.window_days is None:
+            links.append(same_day[0].link)
+    return links if any(link.kind == "text" for link in links) else []
 
 
 def _different(made: Sequence[Hypothesis]) -> list[Hypothesis]:

@@ -58,6 +58,12 @@ class Hypothesis:
         """Distinct rows of each side among the pairs."""
         return distinct(self.pairs.left), distinct(self.pairs.right)
 
+    @property
+    def compared(self) -> list[tuple[str, str]]:
+        """The column pairs that it compares, in the order of its conditions."""
+        others = [o for o in (self.amounts, self.window, self.likeness) if o is not None]
+        return [link.names for link in self.links] + [(o.left.name, o.right.name) for o in others]
+
     def conditions(self, pairs: Pairs) -> dict[str, Mask]:
         """For each part of the rule, which of these pairs fulfil it."""
         found: dict[str, Mask] = {}

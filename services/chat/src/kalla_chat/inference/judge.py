@@ -93,6 +93,9 @@ def _near_evidence(made: Hypothesis) -> _Evidence:
 
 
 def _objection(bench: Workbench, made: Hypothesis, evidence: _Evidence, *, near: bool) -> str:
+    for names in bench.hints.columns:
+        if names not in made.compared:
+            return f"it does not compare {names[0]} with {names[1]}, as was asked for"
     if len(made.pairs) < _LEAST_PAIRS:
         return f"it matches only {len(made.pairs)} pairs"
     shares = _shares(bench, made)

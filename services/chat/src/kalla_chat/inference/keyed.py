@@ -139,7 +139,9 @@ def _in_window(bench: Workbench, made: Hypothesis) -> Hypothesis:
     if not len(made.pairs) or (given is None and excess(made.pairs) <= CLEAR):
         return made
     best: Hypothesis | None = None
-    for window in [*windows(bench.sides, made.pairs, given), *_between_gaps(bench, made, given)]:
+    found = [*windows(bench.sides, made.pairs, given), *_between_gaps(bench, made, given)]
+    asked = [w for w in found if (w.left.name, w.right.name) in bench.hints.columns]
+    for window in asked or found:
         tried = replace(made, window=window, precision=min(made.precision, window.precision))
         tried = replace(tried, pairs=made.pairs.where(tried.matches(made.pairs)))
         if given is not None:

@@ -74,14 +74,9 @@ def _selected(
     made: Hypothesis, one: Term, two: Term, keys: tuple[tuple[str, ...], tuple[str, ...]]
 ) -> list[str]:
     columns = [one.column(name) for name in keys[0]] + [two.column(name) for name in keys[1]]
-    for names in _compared(made):
+    for names in made.compared:
         columns += [one.column(names[0]), two.column(names[1])]
     return list(dict.fromkeys(columns))
-
-
-def _compared(made: Hypothesis) -> list[tuple[str, str]]:
-    others = [o for o in (made.amounts, made.window, made.likeness) if o is not None]
-    return [link.names for link in made.links] + [(o.left.name, o.right.name) for o in others]
 
 
 def _link_part(place: int, link: Link, one: Term, two: Term) -> Part:
