@@ -1,1 +1,1 @@
-"""How well a match recipe is inferred: labelled pairs of sources, each run in full and compared with the truth."""
+"""How well match recipes are inferred: labelled sources, run in full and compared with the truth."""

@@ -220,7 +220,7 @@ def written_amounts(random: Random, n: int) -> Labelled:
     left: list[Row] = []
     right: list[Row] = []
     truth: Pairs = set()
-    for i, number in enumerate(random.sample(range(10**5, 10**7), n)):
+    for number in random.sample(range(10**5, 10**7), n):
         amount, on = cents(random, 1_000, 9_000_000), day(random)
         whole = f"{amount // 100:,}".replace(",", ".")
         left.append(

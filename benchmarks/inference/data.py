@@ -13,7 +13,25 @@ from typing import Any, Final
 Row = dict[str, Any]
 
 FIRST_DAY: Final = date(2024, 1, 1)
-_SYLLABLES: Final = "ka lo mi ter ran dor vex sul pan tri bel nor qui zan fer gol hab jin wes yor".split()
+_SYLLABLES: Final = (
+    "ka",
+    "lo",
+    "mi",
+    "ter",
+    "ran",
+    "dor",
+    "vex",
+    "sul",
+    "pan",
+    "tri",
+    "bel",
+    "nor",
+    "qui",
+    "zan",
+    "fer",
+    "gol",
+    "hab",
+)
 _FORMS: Final = ("GmbH", "Ltd", "Inc", "SA", "BV", "Oy", "AG", "LLC")
 _STATUSES: Final = ("open", "closed", "pending", "review")
 
@@ -88,7 +106,7 @@ def labelled(
         names = list(rows[0])
         random.shuffle(names)
         sides.append([{name: row[name] for name in names} for row in rows])
-    return Labelled(*sides, *keys, frozenset((str(a), str(b)) for a, b in truth))
+    return Labelled(sides[0], sides[1], keys[0], keys[1], frozenset((str(a), str(b)) for a, b in truth))
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,7 +49,7 @@ class EngineTrials:
     right: StagedTable
     folder: Path
     runs: int = 0
-    matched: pa.Table = field(default_factory=lambda: pa.table({}))
+    matched: pa.Table | None = None
 
     async def check(self, draft: DraftRecipe) -> SqlCheck:
         """Check a draft's query against the staged schemas."""
@@ -82,5 +82,7 @@ class EngineTrials:
             outcome.left,
             outcome.right,
             outcome.match_path,
-            *(t.slice(0, rows) for t in tables),
+            tables[0].slice(0, rows),
+            tables[1].slice(0, rows),
+            tables[2].slice(0, rows),
         )

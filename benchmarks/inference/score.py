@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 from kalla_chat.inference import Inference, Request, Verdict, infer
+from kalla_runner.staging import StagedTable
 
 from benchmarks.inference.data import Case, Labelled, write_csv
 from benchmarks.inference.engine import EngineTrials, source_of, stage
@@ -33,6 +34,7 @@ class Score:
     recall: float
     f1: float
     seconds: float
+    cpu_seconds: float
     answer: Inference
 
 
@@ -48,22 +50,23 @@ def score(case: Case, rows: int, seed: int) -> Score:
 
 
 def _scored(case: Case, made: Labelled, seed: int, folder: Path) -> Score:
-    staged = []
+    staged: list[StagedTable] = []
     for alias, rows in ((LEFT, made.left), (RIGHT, made.right)):
         path = folder / f"{alias}.csv"
         write_csv(rows, path)
         staged.append(stage(path, alias, folder))
-    trials = EngineTrials(*staged, folder)
+    trials = EngineTrials(staged[0], staged[1], folder)
     sources = [source_of(table) for table in staged]
-    begin = time.perf_counter()
-    answer = asyncio.run(infer(Request(*sources), trials))
-    seconds = time.perf_counter() - begin
+    begin, cpu = time.perf_counter(), time.process_time()
+    answer = asyncio.run(infer(Request(sources[0], sources[1]), trials))
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     figures = (0.0, 0.0, 0.0)
     if answer.recipe is None:
         figures = (1.0, 1.0, 1.0) if not case.usable else figures
-    elif case.usable:
+    elif case.usable and trials.matched is not None:
         figures = _compare(pairs_of(trials.matched, answer, made, sources), made)
-    return Score(case, (len(made.left), len(made.right)), seed, answer.verdict, *figures, seconds, answer)
+    sizes = (len(made.left), len(made.right))
+    return Score(case, sizes, seed, answer.verdict, *figures, seconds, cpu, answer)
 
 
 def pairs_of(

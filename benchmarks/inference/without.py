@@ -1,4 +1,4 @@
-"""Pairs of sources in which nothing tells which rows belong together. The right answer is that there is no rule."""
+"""Pairs of sources in which nothing tells which rows belong together: the right answer is "no rule"."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def price_points(random: Random, n: int) -> Labelled:
     """Every row has its partner, but there are only three prices, one week, and no reference."""
     left: list[Row] = []
     right: list[Row] = []
-    for i in range(n):
+    for _ in range(n):
         amount, on = money(random.choice((999, 1999, 4999))), day(random, 7)
         left.append({"ticket": code(random, 11), "price": amount, "sold": on, "gate": random.randint(1, 4)})
         right.append(
@@ -72,7 +72,7 @@ def other_references(random: Random, n: int) -> Labelled:
             "total": money(cents(random)),
             "ordered": day(random, 60),
         }
-        for i in range(n)
+        for _ in range(n)
     ]
     right: list[Row] = [
         {
@@ -82,7 +82,7 @@ def other_references(random: Random, n: int) -> Labelled:
             "insured": money(cents(random)),
             "shipped": day(random, 60),
         }
-        for i in range(n)
+        for _ in range(n)
     ]
     return labelled(random, left, right, ("order", "shipment"), ())
 
@@ -98,7 +98,7 @@ def customers_only(random: Random, n: int) -> Labelled:
             "amount": money(cents(random)),
             "day": day(random),
         }
-        for i in range(n)
+        for _ in range(n)
     ]
     right: list[Row] = [
         {
@@ -108,7 +108,7 @@ def customers_only(random: Random, n: int) -> Labelled:
             "cost": money(cents(random)),
             "day": day(random),
         }
-        for i in range(n)
+        for _ in range(n)
     ]
     return labelled(random, left, right, ("order", "ticket"), ())
 

@@ -56,7 +56,7 @@ class Rule:
         support: pairs (or groups, where amounts are summed) for which it holds.
         tested: pairs that the rules before it left.
         chance: share of random pairs for which it would hold, 0.0 to 1.0; None where it is not known.
-        counter_examples: up to five pairs that the other rules would match and this one does not.
+        counter_examples: up to five of the tested pairs for which it does not hold.
     """
 
     text: str

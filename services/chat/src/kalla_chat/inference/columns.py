@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from kalla_chat.inference.readings import read_amounts, read_days
 from kalla_chat.inference.request import Source
+
+_compute: Any = pyarrow.compute  # its functions are made at run time
 
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
@@ -118,7 +120,7 @@ def _column(name: str, chunks: pa.ChunkedArray) -> Column:
     distinct = encoded.dictionary
     counts = np.bincount(codes[codes >= 0], minlength=len(distinct)).astype(np.int64)
     # In the order of the values, so that the order of the rows decides nothing.
-    order = pc.array_sort_indices(distinct).to_numpy(zero_copy_only=False).astype(np.int64)
+    order = _compute.array_sort_indices(distinct).to_numpy(zero_copy_only=False).astype(np.int64)
     places = np.empty(len(order) + 1, np.int32)
     places[order] = np.arange(len(order), dtype=np.int32)
     places[-1] = -1
@@ -160,10 +162,10 @@ def _texts(values: pa.Array, family: Family) -> pa.Array:
 
 
 def _is_dense(distinct: pa.StringArray) -> bool:
-    digits = pc.replace_substring_regex(distinct, "[^0-9]", "")
-    sizes = pc.binary_length(digits)
+    digits = _compute.replace_substring_regex(distinct, "[^0-9]", "")
+    sizes = _compute.binary_length(digits)
     # Numbers of 18 digits fit 64 bits; longer ones do not fill any range.
-    short = digits.filter(pc.and_(pc.greater(sizes, 0), pc.less_equal(sizes, 18)))
+    short = digits.filter(_compute.and_(_compute.greater(sizes, 0), _compute.less_equal(sizes, 18)))
     numbers = np.unique(short.cast(pa.int64()).to_numpy(zero_copy_only=False))
     if not len(numbers):
         return True

@@ -33,7 +33,7 @@ _COUNTER: Final = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drafts:
-    """What was found without running anything: profiles, and rules best first, the reliable ones before others."""
+    """What was found without running anything: profiles, and rules, the reliable ones and the best first."""
 
     sides: Sides
     left: SourceProfile
@@ -64,7 +64,7 @@ def find_drafts(request: Request) -> Drafts:
     found = discover(sides.left, sides.right)
     parts = tuple(options(sides, found))
     telling = tuple(part.link for part in parts if is_telling(part.link))
-    bench = Workbench(sides, parts, telling, _pairs(request.confirmed), _pairs(request.rejected), hints)
+    bench = Workbench(sides, parts, telling, pairs_of(request.confirmed), pairs_of(request.rejected), hints)
     made = [judge(bench, rule) for rule in _rules(bench, found)]
     ranked = sorted(_different(made), key=_order)
     return Drafts(whole, *profiles, tuple(ranked))
@@ -93,7 +93,8 @@ def _without(side: Side, ignored: frozenset[str]) -> Side:
     return replace(side, columns=tuple(c for c in side.columns if c.name not in ignored))
 
 
-def _pairs(examples: Sequence[Example]) -> Pairs:
+def pairs_of(examples: Sequence[Example]) -> Pairs:
+    """Examples as pairs of row numbers."""
     return Pairs(
         np.array([e.left_row for e in examples], np.int64),
         np.array([e.right_row for e in examples], np.int64),
@@ -105,11 +106,15 @@ def _rules(bench: Workbench, found: Sequence[Found]) -> Iterator[Hypothesis]:
     if wanted:
         yield build(bench, wanted)
         return
+    if bench.hints.columns:
+        found = [f for f in found if f.link.names in bench.hints.columns]
     rows = (max(bench.sides.left.rows, 1), max(bench.sides.right.rows, 1))
     seeds = [f for f in found if max(f.counts.left / rows[0], f.counts.right / rows[1]) >= _LEAST]
     for seed in seeds[:_SEEDS]:
         yield build(bench, (seed.link,))
     near = [o for o in bench.options if o.link.kind == "amount"]
+    if bench.hints.tolerance:
+        return  # without a key, amounts are looked up by their value
     if bench.hints.columns:
         near = [o for o in near if o.link.names in bench.hints.columns]
     for seed in near[:_NEAR_SEEDS]:
@@ -119,13 +124,16 @@ def _rules(bench: Workbench, found: Sequence[Found]) -> Iterator[Hypothesis]:
 
 
 def _wanted(bench: Workbench, found: Sequence[Found]) -> list[Link]:
-    """Equalities of the column pairs that the person named; amounts and days among them are no keys."""
+    """Equalities of the column pairs that the person named; amounts, and days in a window, are none."""
     links: list[Link] = []
     for names in bench.hints.columns:
         fitting = [f for f in found if f.link.names == names]
-        if fitting:
+        same_day = [o for o in bench.options if o.link.kind == "day" and o.link.names == names]
+        if fitting and not same_day:
             links.append(fitting[0].link)
-    return links
+        elif same_day and bench.hints.window_days is None:
+            links.append(same_day[0].link)
+    return links if any(link.kind == "text" for link in links) else []
 
 
 def _different(made: Sequence[Hypothesis]) -> list[Hypothesis]:
@@ -177,24 +185,20 @@ def recipe_of(drafts: Drafts, made: Hypothesis) -> DraftRecipe:
 
 
 def rules_of(drafts: Drafts, made: Hypothesis) -> tuple[Rule, ...]:
-    """Each condition with the pairs for which it holds, and some of those for which it alone does not."""
-    pairs = join(made.codes)
-    held = made.conditions(pairs)
+    """Each condition with the pairs for which it holds, among those that the conditions before it left."""
+    left = join(made.codes)
     rules: list[Rule] = []
     for part in drafts.written(made).parts:
-        others = [mask for name, mask in held.items() if name != part.name]
-        tested = pairs.where(np.logical_and.reduce([np.ones(len(pairs), np.bool_), *others]))
-        holds = made.conditions(tested)[part.name]
-        failing = tested.where(~holds)
-        support, total = int(holds.sum()), len(tested)
-        chance = (
-            made.amounts.chance if made.amounts is not None and part.name in ("amounts", "sums") else None
+        holds = made.conditions(left)[part.name]
+        support, tested, chance = int(holds.sum()), len(left), None
+        if made.amounts is not None and part.name in ("amounts", "sums"):
+            chance = made.amounts.chance
+        if made.sums is not None and part.name == "sums":
+            support, tested = made.sums.fit.support, made.sums.fit.tested
+        failing = left.where(~holds)
+        counter = zip(failing.left[:_COUNTER].tolist(), failing.right[:_COUNTER].tolist(), strict=True)
+        rules.append(
+            Rule(part.text, part.sql, support, tested, chance, tuple(Example(*pair) for pair in counter))
         )
-        if part.name == "sums" and made.sums is not None:
-            support, total = made.sums.fit.support, made.sums.fit.tested
-        counter = tuple(
-            Example(int(a), int(b))
-            for a, b in zip(failing.left[:_COUNTER], failing.right[:_COUNTER], strict=True)
-        )
-        rules.append(Rule(part.text, part.sql, support, total, chance, counter))
+        left = left.where(holds)
     return tuple(rules)

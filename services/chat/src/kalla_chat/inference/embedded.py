@@ -8,9 +8,11 @@ from itertools import groupby
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from kalla_chat.inference.views import View
+
+_compute: Any = pyarrow.compute  # its functions are made at run time
 
 _SAMPLE: Final = 5_000
 _USUAL: Final = 0.95
@@ -45,11 +47,8 @@ def extractor(ids: pa.StringArray, *, loose: bool) -> View | None:
     pattern = "|".join(dict.fromkeys(patterns))
     if not re.search(r"\[", pattern):
         return None
-    if patterns[0].startswith("[0-9]"):
-        pattern = rf"\b({pattern})\b"
-    else:
-        pattern = f"({pattern})"
-    return _view(pattern, loose=loose)
+    bare = patterns[0].startswith("[0-9]")
+    return _view(rf"\b({pattern})\b" if bare else f"({pattern})", loose=loose)
 
 
 def _view(pattern: str, *, loose: bool) -> View:
@@ -58,8 +57,8 @@ def _view(pattern: str, *, loose: bool) -> View:
     named = pattern.replace("(", "(?P<id>", 1)
 
     def apply(texts: Any) -> Any:
-        source = pc.utf8_upper(texts) if loose else texts
-        return pc.struct_field(pc.extract_regex(source, named), "id")
+        source = _compute.utf8_upper(texts) if loose else texts
+        return _compute.struct_field(_compute.extract_regex(source, named), "id")
 
     return View(8 if loose else 5, sql, apply, "where it stands inside the longer text")
 

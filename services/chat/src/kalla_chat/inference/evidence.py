@@ -6,17 +6,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from kalla_chat.inference.amounts import AmountFit, fit_columns
 from kalla_chat.inference.columns import Column, Family, Side
 from kalla_chat.inference.links import Link, Pairs
 from kalla_chat.inference.windows import Window, find_window
 
+_compute: Any = pyarrow.compute  # its functions are made at run time
+
+_CODES: Final = 20
 _GENERIC: Final = frozenset(
     {"id", "no", "nr", "num", "number", "row", "line", "index", "idx", "seq", "key", "code", "pos", "rownum"}
 )
@@ -52,10 +55,13 @@ def amount_fits(
 
 
 def may_be_one_amount(left: Column, right: Column) -> bool:
-    """Integers with few values are counts or codes; a constant says nothing."""
-    return all(
-        len(c.texts) > 1 and (c.family is not Family.INTEGER or len(c.texts) > 20) for c in (left, right)
-    )  # noqa: PLR2004
+    """Whether both columns vary as amounts do; integers with few values are counts or codes."""
+    return varies(left) and varies(right)
+
+
+def varies(column: Column) -> bool:
+    """Whether a column has more values than a code has."""
+    return len(column.texts) > (_CODES if column.family is Family.INTEGER else 1)
 
 
 def windows(sides: Sides, pairs: Pairs, given: tuple[int, int] | None) -> list[Window]:
@@ -123,8 +129,8 @@ def is_telling(link: Link) -> bool:
     if not len(shared):
         return False
     viewed = link.left_view.apply(link.left.texts.take(pa.array(shared)))
-    lettered = pc.match_substring_regex(viewed, r"\p{L}")
-    if int(pc.sum(lettered).as_py() or 0) > 0.9 * len(shared):  # noqa: PLR2004  # nearly all
+    lettered = _compute.match_substring_regex(viewed, r"\p{L}")
+    if int(_compute.sum(lettered).as_py() or 0) > 0.9 * len(shared):  # nearly all
         return True
     return not (link.left.dense or link.right.dense)
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kalla_chat.inference.amounts import AmountFit, Mask, holds
-from kalla_chat.inference.columns import Codes, Column, Ints
+from kalla_chat.inference.amounts import AmountFit
+from kalla_chat.inference.columns import Codes, Column, Ints, Mask
 from kalla_chat.inference.links import Link, Pairs, align
+from kalla_chat.inference.relations import holds
 from kalla_chat.inference.similar import distances
 from kalla_chat.inference.sums import SumFit
 from kalla_chat.inference.windows import Window, differences
@@ -56,6 +57,12 @@ class Hypothesis:
     def matched(self) -> tuple[int, int]:
         """Distinct rows of each side among the pairs."""
         return distinct(self.pairs.left), distinct(self.pairs.right)
+
+    @property
+    def compared(self) -> list[tuple[str, str]]:
+        """The column pairs that it compares, in the order of its conditions."""
+        others = [o for o in (self.amounts, self.window, self.likeness) if o is not None]
+        return [link.names for link in self.links] + [(o.left.name, o.right.name) for o in others]
 
     def conditions(self, pairs: Pairs) -> dict[str, Mask]:
         """For each part of the rule, which of these pairs fulfil it."""

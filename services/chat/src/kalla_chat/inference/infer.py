@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
 from kalla_chat.inference.answer import (
@@ -24,7 +22,7 @@ from kalla_chat.inference.answer import (
     Verdict,
 )
 from kalla_chat.inference.columns import read_side
-from kalla_chat.inference.draft import Drafts, find_drafts, recipe_of, rules_of
+from kalla_chat.inference.draft import Drafts, find_drafts, pairs_of, recipe_of, rules_of
 from kalla_chat.inference.hypothesis import Hypothesis
 from kalla_chat.inference.judge import contradictions
 from kalla_chat.inference.profiles import describe
@@ -57,7 +55,7 @@ async def infer(request: Request, trials: Trials) -> Inference:
         recipe = recipe_of(drafts, made)
         problem, run = await _try(recipe, made, request, trials)
         if run is not None and not problem:
-            return await asyncio.to_thread(_ready, drafts, made, recipe, run, request, tried)
+            return await asyncio.to_thread(_ready, drafts, (made, recipe, run), request, tried)
         tried[place] = problem
     return _none(drafts, tried)
 
@@ -75,25 +73,25 @@ async def _try(
     if request.left.whole and request.right.whole:
         seen, ran = made.matched, (run.left.matched_rows, run.right.matched_rows)
         if seen != ran:
-            return (
-                f"its trial run matched {ran[0]:,} and {ran[1]:,} rows where {seen[0]:,} and {seen[1]:,} were found",
-                run,
-            )
+            return f"its trial run matched {_rows(ran)}, where {_rows(seen)} were to be matched", run
     return "", run
+
+
+def _rows(counts: tuple[int, int]) -> str:
+    return f"{counts[0]:,} left and {counts[1]:,} right rows"
 
 
 def _ready(
     drafts: Drafts,
-    made: Hypothesis,
-    recipe: DraftRecipe,
-    run: TrialRun,
+    passed: tuple[Hypothesis, DraftRecipe, TrialRun],
     request: Request,
     tried: dict[int, str],
 ) -> Inference:
+    made, recipe, run = passed
     against = [
         Contradiction(examples[i], confirmed, _broken(drafts, made, examples[i], confirmed=confirmed))
         for examples, confirmed in ((request.confirmed, True), (request.rejected, False))
-        for i in contradictions(_one_by_one(examples), made, confirmed=confirmed)
+        for i in contradictions(pairs_of(examples), made, confirmed=confirmed)
     ]
     return Inference(
         Verdict.READY,
@@ -109,48 +107,35 @@ def _ready(
     )
 
 
-def _one_by_one(examples: Sequence[Example]):  # noqa: ANN202
-    from kalla_chat.inference.links import Pairs
-
-    return Pairs(
-        np.array([e.left_row for e in examples], np.int64),
-        np.array([e.right_row for e in examples], np.int64),
-    )
-
-
 def _broken(drafts: Drafts, made: Hypothesis, example: Example, *, confirmed: bool) -> str:
     if not confirmed:
         return "it was rejected, but every condition of the recipe holds for it"
-    held = made.conditions(_one_by_one([example]))
+    held = made.conditions(pairs_of([example]))
     broken = [p.text for p in drafts.written(made).parts if not held[p.name][0]]
     return f"it was confirmed, but this does not hold for it: {'; '.join(broken)}"
 
 
 def _reason(made: Hypothesis) -> str:
-    left, right = made.matched
     told = "; ".join(made.reasons)
-    return f"The rule matches {left:,} left and {right:,} right rows{': ' if told else '.'}{told}{'.' if told else ''}"
+    return f"The rule matches {_rows(made.matched)}{': ' if told else ''}{told}."
 
 
 def _notes(drafts: Drafts, made: Hypothesis, request: Request) -> tuple[str, ...]:
     notes: list[str] = []
     for profile, source in ((drafts.left, request.left), (drafts.right, request.right)):
         if profile.key_objection:
-            notes.append(
-                f"The primary key of {profile.alias}, {', '.join(profile.primary_key)}: {profile.key_objection}."
-            )
+            key = ", ".join(profile.primary_key)
+            notes.append(f"The primary key of {profile.alias}, {key}: {profile.key_objection}.")
         if not source.whole:
-            notes.append(
-                f"The rule was found on {profile.rows:,} of {profile.total_rows:,} rows of {profile.alias}."
-            )
-    for side, name in ((drafts.sides.left, "left"), (drafts.sides.right, "right")):
-        for column in side.columns:
-            used = made.window is not None and column.name == getattr(made.window, name).name
-            used = used or any(
-                link.kind == "day" and getattr(link, name).name == column.name for link in made.links
-            )
-            if used and column.days is not None and column.days.note:
-                notes.append(f"{side.source.alias}.{column.name} {column.days.note}.")
+            seen = f"{profile.rows:,} of {profile.total_rows:,} rows"
+            notes.append(f"The rule was found on {seen} of {profile.alias}.")
+    days = [(link.left, link.right) for link in made.links if link.kind == "day"]
+    if made.window is not None:
+        days.append((made.window.left, made.window.right))
+    for pair in days:
+        for column, alias in zip(pair, (drafts.left.alias, drafts.right.alias), strict=True):
+            if column.days is not None and column.days.note:
+                notes.append(f"{alias}.{column.name} {column.days.note}.")
     return tuple(notes)
 
 
@@ -170,7 +155,8 @@ def _none(drafts: Drafts, tried: dict[int, str]) -> Inference:
         empty = drafts.left.alias if not drafts.left.rows else drafts.right.alias
         reason = f"There is nothing to learn from: {empty} has no rows."
     elif not candidates:
-        reason = f"No column of {drafts.left.alias} shares values with a column of {drafts.right.alias}, in any spelling."
+        pair = f"{drafts.left.alias} and {drafts.right.alias}"
+        reason = f"No two columns of {pair} share values, in any spelling."
     else:
         best = candidates[0]
         reason = f"No rule is reliable. The best candidate: {best.text}; but {best.objection}."

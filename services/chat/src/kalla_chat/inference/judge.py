@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from kalla_chat.inference.evidence import agreements, is_telling, named_alike, near_in_time
+from kalla_chat.inference.evidence import agreements, is_telling, named_alike, near_in_time, varies
 from kalla_chat.inference.hypothesis import Hypothesis, excess
 from kalla_chat.inference.keyed import Workbench
 from kalla_chat.inference.links import Pairs, join
@@ -83,8 +83,9 @@ def _supporting(bench: Workbench, made: Hypothesis) -> int:
 def _near_evidence(made: Hypothesis) -> _Evidence:
     reasons: list[str] = []
     if made.window is not None:
+        window = made.window
         reasons.append(
-            f"about {made.window.chance_pairs:,.0f} of {made.window.support:,} pairs in the window are accidents"
+            f"about {window.chance_pairs:,.0f} of {window.support:,} pairs in the window are accidents"
         )
     if made.likeness is not None:
         reasons.append("the texts of the pairs are alike")
@@ -92,6 +93,9 @@ def _near_evidence(made: Hypothesis) -> _Evidence:
 
 
 def _objection(bench: Workbench, made: Hypothesis, evidence: _Evidence, *, near: bool) -> str:
+    for names in bench.hints.columns:
+        if names not in made.compared:
+            return f"it does not compare {names[0]} with {names[1]}, as was asked for"
     if len(made.pairs) < _LEAST_PAIRS:
         return f"it matches only {len(made.pairs)} pairs"
     shares = _shares(bench, made)
@@ -127,9 +131,9 @@ def _weak_key(bench: Workbench, made: Hypothesis) -> str:
     """Why equal values of a key that nothing else speaks for may be an accident; empty if they are none."""
     first = made.links[0]
     telling = any(is_telling(link) for link in made.links)
-    comparable = any(c.amounts is not None and len(c.texts) > 20 for c in bench.sides.left.columns) and any(  # noqa: PLR2004  # amounts
-        c.amounts is not None and len(c.texts) > 20
-        for c in bench.sides.right.columns  # noqa: PLR2004  # see above
+    comparable = all(
+        any(c.amounts is not None and varies(c) for c in side.columns)
+        for side in (bench.sides.left, bench.sides.right)
     )
     if telling and first.rank < DIGITS.rank:
         return ""

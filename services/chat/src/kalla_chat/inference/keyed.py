@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from kalla_chat.inference.amounts import AmountFit
+from kalla_chat.inference.amounts import AmountFit, fit_among_several
 from kalla_chat.inference.columns import Column, Family
 from kalla_chat.inference.discover import Found
 from kalla_chat.inference.evidence import Sides, amount_fits, may_be_one_amount, windows
@@ -18,6 +18,7 @@ from kalla_chat.inference.links import MAX_PAIRS, Link, Pairs, join
 from kalla_chat.inference.refine import CLEAR, Key, key_of, refine
 from kalla_chat.inference.request import Hints
 from kalla_chat.inference.sums import SumFit, fit_sums
+from kalla_chat.inference.windows import Window, clusters
 
 LIFT: Final = 0.3
 """How far above chance amounts must agree to be a condition."""
@@ -25,6 +26,7 @@ _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 _MOST_CURRENCIES: Final = 60
 _AGREE: Final = 0.8
 _KEEP_IN_WINDOW: Final = 0.85
+_CLUSTERS: Final = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,9 +56,12 @@ def build(bench: Workbench, seeds: Sequence[Link]) -> Hypothesis:
     if sums is not None:
         made = Hypothesis(key.links, key.codes, pairs, len(pairs), sums=sums, amounts=sums.fit)
         return replace(made, pairs=pairs.where(made.matches(pairs)))
-    amounts = _amounts(bench, key, pairs)
+    amounts, precision = _amounts(bench, key, pairs), 1.0
+    if amounts is None and key.counts.excess > CLEAR:
+        amounts = _among_several(bench, key, pairs)
+        precision = 1.0 if amounts is None else 1.0 - len(pairs) * amounts.chance / amounts.support
     kept = pairs.where(amounts_hold(amounts, pairs)) if amounts is not None else pairs
-    made = Hypothesis(key.links, key.codes, kept, len(pairs), amounts=amounts)
+    made = Hypothesis(key.links, key.codes, kept, len(pairs), amounts=amounts, precision=precision)
     return _in_window(bench, made)
 
 
@@ -90,13 +95,30 @@ def _amounts(bench: Workbench, key: Key, pairs: Pairs) -> AmountFit | None:
     return wanted[0] if wanted and wanted[0].lift >= LIFT else None
 
 
+def _among_several(bench: Workbench, key: Key, pairs: Pairs) -> AmountFit | None:
+    """Amounts that agree for one partner of several: more often than by chance, if for few of the pairs."""
+    found = [
+        fit
+        for one in bench.sides.left.columns
+        for two in bench.sides.right.columns
+        if one.amounts is not None and two.amounts is not None and may_be_one_amount(one, two)
+        if all(one.name != link.left.name and two.name != link.right.name for link in key.links)
+        if (fit := fit_among_several(one, two, pairs, bench.hints.tolerance)) is not None
+    ]
+    best = max(found, key=lambda f: (f.support - f.chance * f.tested, f.left.name), default=None)
+    rows = max(key.counts.left, key.counts.right)
+    return best if best is not None and best.support - best.chance * best.tested >= LIFT * rows else None
+
+
 def _in_one_currency(bench: Workbench, key: Key, pairs: Pairs) -> tuple[Key, Pairs]:
     """Amounts in two currencies are never the same, so where both sides tell it, it must agree."""
     for option in bench.options:
         link = option.link
         if link.kind != "text" or link.rank > 2 or not (_currency(link.left) and _currency(link.right)):  # noqa: PLR2004  # case and spaces
             continue
-        if any(link.left.name == l.left.name or link.right.name == l.right.name for l in key.links):
+        if any(
+            link.left.name == other.left.name or link.right.name == other.right.name for other in key.links
+        ):
             continue
         one, two = link.left_codes[pairs.left], link.right_codes[pairs.right]
         same = (one == two) & (one >= 0)
@@ -116,12 +138,29 @@ def _in_window(bench: Workbench, made: Hypothesis) -> Hypothesis:
     given = bench.hints.window_days
     if not len(made.pairs) or (given is None and excess(made.pairs) <= CLEAR):
         return made
-    rows = max(made.matched)
-    for window in windows(bench.sides, made.pairs, given):
-        tried = replace(made, window=window)
-        kept = made.pairs.where(tried.matches(made.pairs))
-        most = max(len(np.unique(kept.left)), len(np.unique(kept.right)))
-        fewer = excess(kept) < 0.9 * excess(made.pairs) or excess(kept) <= CLEAR
-        if given is not None or (fewer and most >= _KEEP_IN_WINDOW * rows):
-            return replace(tried, pairs=kept)
-    return made
+    best: Hypothesis | None = None
+    found = [*windows(bench.sides, made.pairs, given), *_between_gaps(bench, made, given)]
+    asked = [w for w in found if (w.left.name, w.right.name) in bench.hints.columns]
+    for window in asked or found:
+        tried = replace(made, window=window, precision=min(made.precision, window.precision))
+        tried = replace(tried, pairs=made.pairs.where(tried.matches(made.pairs)))
+        if given is not None:
+            return tried
+        fewer = excess(tried.pairs) < 0.9 * excess(made.pairs) or excess(tried.pairs) <= CLEAR
+        kept = max(tried.matched) >= _KEEP_IN_WINDOW * max(made.matched)
+        if fewer and kept and (best is None or _fit(tried) > _fit(best)):
+            best = tried
+    return best or made
+
+
+def _between_gaps(bench: Workbench, made: Hypothesis, given: tuple[int, int] | None) -> list[Window]:
+    if given is not None:
+        return []
+    days = [[c for c in s.columns if c.days is not None] for s in (bench.sides.left, bench.sides.right)]
+    found = [w for one in days[0] for two in days[1] for w in clusters(one, two, made.pairs)]
+    return sorted(found, key=lambda w: -w.support)[:_CLUSTERS]
+
+
+def _fit(made: Hypothesis) -> tuple[float, int]:
+    """Fewest several partners first, then most rows."""
+    return (-round(max(excess(made.pairs), CLEAR), 2), sum(made.matched))

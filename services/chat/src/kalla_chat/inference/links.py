@@ -16,6 +16,9 @@ from kalla_chat.inference.views import PLAIN, View
 MAX_PAIRS: Final = 1_000_000
 """Pairs of rows that are held at once: two numbers each, 16 MB."""
 
+_SMALL_CODES: Final = 1 << 22
+"""Values below this are codes as they are; counting them takes 32 MB."""
+
 LinkKind = Literal["text", "day", "amount"]
 
 
@@ -107,7 +110,7 @@ def day_link(left: Column, right: Column) -> Link:
 
 
 def amount_link(left: Column, right: Column, *, negated: bool) -> Link | None:
-    """Link two columns that hold the same amount; None where their scales leave 64 bits. Zero links nothing."""
+    """Link two columns that hold the same amount, 0 excepted; None where their scales leave 64 bits."""
     assert left.amounts is not None  # noqa: S101  # the caller chose columns of amounts
     assert right.amounts is not None  # noqa: S101  # see above
     aligned = align(left, right)
@@ -138,9 +141,14 @@ def shared_codes(
     left: Ints, left_valid: npt.NDArray[np.bool_], right: Ints, right_valid: npt.NDArray[np.bool_]
 ) -> tuple[Codes, Codes]:
     """Number the values of two arrays alike; -1 where not valid."""
-    values, places = np.unique(np.concatenate((left, right)), return_inverse=True)
+    valid = np.concatenate((left_valid, right_valid))
+    both = np.where(valid, np.concatenate((left, right)), 0)
+    if len(both) and both.min() >= 0 and both.max() < _SMALL_CODES:
+        codes = np.where(valid, both, -1).astype(np.int32)
+        return codes[: len(left)], codes[len(left) :]
+    values, places = np.unique(both, return_inverse=True)
     assert len(values) < 1 << 31  # noqa: S101  # at most two times MAX_ROWS
-    codes = np.where(np.concatenate((left_valid, right_valid)), places, -1).astype(np.int32)
+    codes = np.where(valid, places, -1).astype(np.int32)
     return codes[: len(left)], codes[len(left) :]
 
 
@@ -169,14 +177,8 @@ def count(codes: tuple[Codes, Codes]) -> Counts:
         int(common.sum()),
         int(left[common].sum()),
         int(right[common].sum()),
-        int((left[common].astype(object) * right[common]).sum())
-        if _huge(left, right)
-        else int((left * right).sum()),
+        int((left * right).sum()),
     )
-
-
-def _huge(left: Ints, right: Ints) -> bool:
-    return int(left.max(initial=0)) * int(right.max(initial=0)) * max(len(left), 1) > 1 << 62
 
 
 def join(codes: tuple[Codes, Codes]) -> Pairs:

@@ -24,7 +24,7 @@ _ALIKE: Final = 0.6
 _BY_CHANCE: Final = 0.05
 _SURE: Final = 0.97
 _AGREE: Final = 0.85
-_LIKENESS_PAIRS: Final = 400_000
+_LIKENESS_PAIRS: Final = 10_000
 
 
 def build_near(bench: Workbench, seed: Found) -> Hypothesis | None:
@@ -77,7 +77,7 @@ def _agreeing(bench: Workbench, made: Hypothesis) -> Hypothesis:
     """Add equalities that nearly all of these pairs fulfil and random ones do not, such as a currency."""
     for option in bench.options:
         link = option.link
-        taken = [name for l in made.links for name in l.names]
+        taken = [name for other in made.links for name in other.names]
         if link.kind != "text" or link.left.name in taken or link.right.name in taken or not len(made.pairs):
             continue
         one, two = link.left_codes[made.pairs.left], link.right_codes[made.pairs.right]
@@ -100,12 +100,12 @@ def _agreeing(bench: Workbench, made: Hypothesis) -> Hypothesis:
 
 def _alike(bench: Workbench, made: Hypothesis) -> Hypothesis:
     """Add that two texts are alike, where that tells true pairs from accidents."""
-    best: tuple[float, Hypothesis] | None = None
-    if not 0 < len(made.pairs) <= _LIKENESS_PAIRS:
+    best: tuple[float, Likeness, float] | None = None
+    if not len(made.pairs):
         return made
     for one, two in _texts(bench, made):
-        apart = distances(one, two, made.pairs)
-        by_chance = distances(one, two, _shuffled(one, two, made.pairs))
+        some = _some(one, two, made.pairs)
+        apart, by_chance = distances(one, two, some), distances(one, two, _shuffled(some))
         shares = [float((apart <= k).mean()) for k in range(_MOST_EDITS + 1)]
         chances = [float((by_chance <= k).mean()) for k in range(_MOST_EDITS + 1)]
         good = [k for k in range(1, _MOST_EDITS + 1) if chances[k] <= _BY_CHANCE]
@@ -113,16 +113,13 @@ def _alike(bench: Workbench, made: Hypothesis) -> Hypothesis:
             continue
         edits = next(k for k in good if shares[k] >= 0.99 * shares[good[-1]])
         accidents = (1.0 - made.precision) * chances[edits] / max(shares[edits], 1e-9)
-        tried = replace(
-            made,
-            likeness=Likeness(one, two, edits),
-            pairs=made.pairs.where(apart <= edits),
-            precision=1.0 - accidents,
-        )
         value = shares[edits] - chances[edits]
         if best is None or value > best[0]:
-            best = (value, tried)
-    return best[1] if best else made
+            best = (value, Likeness(one, two, edits), 1.0 - accidents)
+    if best is None:
+        return made
+    tried = replace(made, likeness=best[1], precision=best[2])
+    return replace(tried, pairs=made.pairs.where(tried.matches(made.pairs)))
 
 
 def _texts(bench: Workbench, made: Hypothesis) -> Iterator[tuple[Column, Column]]:
@@ -141,7 +138,13 @@ def _wordy(column: Column) -> bool:
     return 5 <= sum(sample) / len(sample) <= LONGEST  # noqa: PLR2004  # characters
 
 
-def _shuffled(left: Column, right: Column, pairs: Pairs) -> Pairs:
-    """The same rows paired otherwise; by their values, so that the order of the rows decides nothing."""
+def _some(left: Column, right: Column, pairs: Pairs) -> Pairs:
+    """Some pairs in the order of their values, so that the order of the rows decides nothing."""
     order = np.lexsort((right.codes[pairs.right], left.codes[pairs.left]))
-    return Pairs(pairs.left[order], np.roll(pairs.right[order], len(order) // 2))
+    order = order[:: max(1, len(order) // _LIKENESS_PAIRS)]
+    return Pairs(pairs.left[order], pairs.right[order])
+
+
+def _shuffled(pairs: Pairs) -> Pairs:
+    """The same rows paired otherwise."""
+    return Pairs(pairs.left, np.roll(pairs.right, len(pairs) // 2))

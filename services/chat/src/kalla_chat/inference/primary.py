@@ -110,7 +110,7 @@ def _best_effort(side: Side, order: Sequence[str]) -> tuple[tuple[str, ...], str
         return (), "no column holds a value in every row"
     keys = [c for c in usable if c.family in (Family.TEXT, Family.INTEGER)] or usable
     best = max(keys, key=lambda c: (len(c.texts), [-ord(ch) for ch in c.name]))
-    if len(best.texts) >= 0.9 * side.rows:  # noqa: PLR2004  # a key with slips, such as lines that come twice
+    if len(best.texts) >= 0.9 * side.rows:  # a key with slips, such as lines that come twice
         return (best.name,), _objection([best], side.rows)
     ranked = sorted(usable, key=lambda c: (_kind(c), -len(c.texts), c.name))[:_MOST_COLUMNS]
     return tuple(sorted((c.name for c in ranked), key=order.index)), _objection(ranked, side.rows)

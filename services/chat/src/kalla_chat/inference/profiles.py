@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from kalla_chat.inference.answer import ColumnProfile, SourceProfile
 from kalla_chat.inference.columns import Column, Family, Side
 from kalla_chat.inference.primary import primary_key
+
+_compute: Any = pyarrow.compute  # its functions are made at run time
 
 _PATTERNS: Final = 3
 _SAMPLE: Final = 5_000
@@ -21,7 +23,8 @@ _LONGEST_RUN: Final = 12
 def describe(side: Side) -> SourceProfile:
     """Describe a source over the rows that inference sees; columns in the source's own order."""
     order = side.source.rows.schema.names
-    columns = sorted(side.columns, key=lambda c: order.index(c.name))
+    places = {name: place for place, name in enumerate(order)}
+    columns = sorted(side.columns, key=lambda c: places[c.name])
     key, objection = primary_key(side)
     table = side.source.rows
     return SourceProfile(
@@ -38,10 +41,10 @@ def _describe(column: Column, values: pa.ChunkedArray) -> ColumnProfile:
     low = high = ""
     lengths = None
     if column.family in (Family.INTEGER, Family.NUMBER, Family.DAY) and column.rows:
-        found = pc.min_max(values)
+        found = _compute.min_max(values)
         low, high = (str(found[end].as_py()) for end in ("min", "max"))
     if column.family is Family.TEXT and len(column.texts):
-        sizes = pc.min_max(pc.utf8_length(column.texts))
+        sizes = _compute.min_max(_compute.utf8_length(column.texts))
         lengths = (int(sizes["min"].as_py()), int(sizes["max"].as_py()))
     nulls = len(column.codes) - column.rows if column.family is not Family.OTHER else values.null_count
     return ColumnProfile(

@@ -9,7 +9,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
+
+_compute: Any = pyarrow.compute  # its functions are made at run time
 
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
@@ -45,7 +47,7 @@ def read_amounts(
     """Units, validity, scale and SQL of a column of numbers; None if it is none, or too large for 64 bits."""
     types = pa.types
     if types.is_integer(values.type):
-        if types.is_uint64(values.type) and len(distinct) and pc.max(values).as_py() > LARGEST:
+        if types.is_uint64(values.type) and len(distinct) and _compute.max(values).as_py() > LARGEST:
             return None
         return _whole(values, "{c}", 0)
     if types.is_decimal(values.type):
@@ -106,7 +108,7 @@ def _from_texts(distinct: pa.StringArray, codes: Codes) -> tuple[Ints, Mask, int
             continue
         if not all(pattern.fullmatch(str(text)) for text in distinct.to_pylist()):
             continue
-        plain = pc.replace_substring(pc.replace_substring(distinct, grouping, ""), point, ".")
+        plain = _compute.replace_substring(_compute.replace_substring(distinct, grouping, ""), point, ".")
         scale = max(len(str(text).partition(".")[2]) for text in plain.to_pylist())
         return _spread(plain.cast(pa.decimal128(38, scale)), codes, f"CAST({sql} AS DECIMAL(18,{scale}))")
     return None
@@ -127,7 +129,7 @@ def read_days(values: pa.Array, distinct: pa.StringArray, codes: Codes) -> tuple
         sql = "{c}" if types.is_date(values.type) else "CAST({c} AS DATE)"
         days = values.cast(pa.timestamp("us")) if types.is_date64(values.type) else values
         if types.is_timestamp(days.type):
-            days = pc.floor_temporal(days, unit="day").cast(pa.timestamp("s")).cast(pa.date32())
+            days = _compute.floor_temporal(days, unit="day").cast(pa.timestamp("s")).cast(pa.date32())
         numbers = days.cast(pa.date32()).cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False)
         return numbers.astype(np.int64), days.is_valid().to_numpy(zero_copy_only=False), sql, ""
     if types.is_integer(values.type) or types.is_string(values.type) or types.is_large_string(values.type):

@@ -129,4 +129,4 @@ def _extended(key: Key, link: Link) -> Key:
 
 
 def _shares_column(links: Sequence[Link], link: Link) -> bool:
-    return any(link.left.name == l.left.name or link.right.name == l.right.name for l in links)
+    return any(link.left.name == other.left.name or link.right.name == other.right.name for other in links)

@@ -8,9 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from kalla_chat.inference.amounts import AmountFit, Mask, chance_of, fit, holds
-from kalla_chat.inference.columns import Codes, Column, Ints
+from kalla_chat.inference.amounts import AmountFit, fit
+from kalla_chat.inference.columns import Codes, Column, Ints, Mask
 from kalla_chat.inference.links import align
+from kalla_chat.inference.relations import chance_of, holds
 
 _FEW_GROUPS: Final = 3
 _FEW_SHARE: Final = 0.02
@@ -40,7 +41,8 @@ def fit_sums(left: Column, right: Column, codes: tuple[Codes, Codes], given: Dec
     """Find a relation of the sums, if most groups of several rows agree in their sums and not in their rows.
 
     Args:
-        left, right: columns of amounts.
+        left: amounts of the left side.
+        right: amounts of the right side.
         codes: the key of each row, -1 for none.
         given: the tolerance that the person asked for.
     """

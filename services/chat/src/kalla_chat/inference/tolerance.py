@@ -20,7 +20,7 @@ _FEW: Final = 5
 _SOME: Final = 0.08
 """Share of all pairs that must differ for a tolerance of more than a few units."""
 _GAP: Final = 2
-_NICE: Final = (1, 2, 3, 4, 5, 10, 20, 25, 50, 100)
+_NICE: Final = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 25, 30, 40, 50, 60, 75, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ def _may_end(values: Ints, inside: Ints, cap: int, some: int) -> npt.NDArray[np.
     following = np.append(values[1:], np.int64(1 << 62))
     above = inside[np.searchsorted(values, 2 * values, "right") - 1] - inside
     thins = (following >= _GAP * values) | (inside >= _DENSER * above)
+    # What lies beyond must reach further than noise does, or it is its tail.
+    thins &= (values == values[-1]) | (values[-1] >= _GAP * values)
     return (values <= cap) & thins & ((inside >= max(_FEW, some)) | (values <= _SMALL_UNITS))
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
+
+_compute: Any = pyarrow.compute  # its functions are made at run time
 
 Apply = Callable[[Any], Any]
 
@@ -42,31 +44,34 @@ def _same(texts: Any) -> Any:
 
 
 def _trim(texts: Any) -> Any:
-    return pc.utf8_trim(texts, " ")
+    return _compute.utf8_trim(texts, " ")
 
 
 def _upper(texts: Any) -> Any:
-    return pc.utf8_upper(_trim(texts))
+    return _compute.utf8_upper(_trim(texts))
 
 
 def _no_zeros(texts: Any) -> Any:
-    return pc.utf8_ltrim(_upper(texts), "0")
+    return _compute.utf8_ltrim(_upper(texts), "0")
 
 
 def _letters_and_digits(texts: Any) -> Any:
-    return pc.replace_substring_regex(_upper(texts), "[^A-Z0-9]", "")
+    return _compute.replace_substring_regex(_upper(texts), "[^A-Z0-9]", "")
 
 
 def _parts(texts: Any) -> Any:
-    bare = pc.replace_substring_regex(_upper(texts), "(^|[^0-9])0+([0-9])", r"\1\2")
-    return pc.replace_substring_regex(bare, "[^A-Z0-9]", "")
+    bare = _compute.replace_substring_regex(_upper(texts), "(^|[^0-9])0+([0-9])", r"\1\2")
+    return _compute.replace_substring_regex(bare, "[^A-Z0-9]", "")
 
 
 def _digits(texts: Any) -> Any:
-    return pc.utf8_ltrim(pc.replace_substring_regex(texts, "[^0-9]", ""), "0")
+    return _compute.utf8_ltrim(_compute.replace_substring_regex(texts, "[^0-9]", ""), "0")
 
 
-_PARTS_SQL: Final = r"regexp_replace(regexp_replace(upper(trim({c})), '(^|[^0-9])0+([0-9])', '\1\2', 'g'), '[^A-Z0-9]', '', 'g')"
+_PARTS_SQL: Final = (
+    r"regexp_replace(regexp_replace(upper(trim({c})), '(^|[^0-9])0+([0-9])', '\1\2', 'g'), "
+    r"'[^A-Z0-9]', '', 'g')"
+)
 
 PLAIN: Final = View(0, "{c}", _same)
 TRIMMED: Final = View(1, "trim({c})", _trim, "without spaces around them")
@@ -134,7 +139,7 @@ def without(found: Affixes) -> View:
     )
 
     def apply(texts: Any) -> Any:
-        return pc.replace_substring_regex(_upper(texts), pattern, "")
+        return _compute.replace_substring_regex(_upper(texts), pattern, "")
 
     shown = " and ".join(f"{part!r}" for part in (found.prefix, found.suffix) if part)
     quoted = pattern.replace("'", "''")

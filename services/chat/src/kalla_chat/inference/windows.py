@@ -17,6 +17,9 @@ _TIMES_CHANCE: Final = 3.0
 _FLOOR: Final = 0.001
 """Share of all pairs that a day must hold to count, however rare chance is."""
 _ROUNDS: Final = 4
+_APART: Final = 3
+"""Days without a pair that part two clusters."""
+_MOST_CLUSTERS: Final = 400
 _LONGEST: Final = 20_000
 """Days; wider ranges of dates are no window."""
 
@@ -74,6 +77,17 @@ def find_window(
     support = int(seen[first : last + 1].sum())
     by_chance = share * float(chance[first : last + 1].sum())
     return Window(left, right, first + low, last + low, support, len(pairs), by_chance)
+
+
+def clusters(left: Column, right: Column, pairs: Pairs) -> list[Window]:
+    """Windows between gaps: where rows recur each month, every month's distance is a cluster of its own."""
+    days, both = differences(left, right, pairs)
+    values, counts = np.unique(days[both], return_counts=True)
+    cuts = np.flatnonzero(np.diff(values) > _APART) + 1
+    if not 0 < len(cuts) < _MOST_CLUSTERS:
+        return []
+    parts = zip(np.split(values, cuts), np.split(counts, cuts), strict=True)
+    return [Window(left, right, int(v[0]), int(v[-1]), int(c.sum()), len(pairs), 0.0) for v, c in parts]
 
 
 def _search(seen: Floats, chance: Floats) -> tuple[int, int, float]:
