@@ -65,4 +65,4 @@ constraints: $(VENV)/.dev ## Compile constraints.txt anew
 	$(BIN)/pip-compile -q --extra dev --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --no-annotate --strip-extras -o constraints.txt pyproject.toml
 
 clean: ## Remove what the other targets made
-	rm -rf $(VENV) benchmarks/data
+	rm -rf $(VENV) .cache benchmarks/data

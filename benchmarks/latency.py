@@ -13,9 +13,6 @@ from kalla_cli.rest import RestClient
 from benchmarks.generate import dataset
 from benchmarks.rest import kalla_up, run_body, timed_run
 
-POLL_SECONDS = 0.01
-"""Between two looks at a run: asking all the time would keep the processor from the run."""
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latency", description=__doc__)
@@ -48,7 +45,7 @@ def main() -> None:
 
 
 def _checked(rest: RestClient, body: dict[str, object], matched: int) -> float:
-    seconds, run = timed_run(rest, body, POLL_SECONDS)
+    seconds, run = timed_run(rest, body)
     if run["matched_count"] != matched:
         message = f"{run['matched_count']} rows matched, not {matched}"
         raise RuntimeError(message)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,10 +77,14 @@ class MemoryMeter:
             return []
 
 
-def run_module(module: str, arguments: Sequence[str]) -> Measured:
+def run_module(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Measured:
     """Run `python -m module arguments`, which prints {"seconds": ..., "cpu_seconds": ...} last."""
     command = [sys.executable, "-m", module, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         meter = MemoryMeter(process.pid)
         out, err = process.communicate()
         memory = meter.stop()

@@ -28,7 +28,6 @@ from kalla_cli.rest import RestClient
 from benchmarks.generate import dataset
 from benchmarks.work import MATCH_SQL, OUTPUTS
 
-ENDED: Final = ("completed", "failed", "cancelled")
 _READY_SECONDS: Final = 90.0
 
 
@@ -111,15 +110,12 @@ def run_body(left: Path, right: Path) -> dict[str, Any]:
     }
 
 
-def timed_run(rest: RestClient, body: Mapping[str, Any], poll_seconds: float) -> tuple[float, dict[str, Any]]:
-    """POST a run and poll it until it is completed; returns (seconds, the run)."""
+def timed_run(rest: RestClient, body: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
+    """POST a run and follow its events until it is completed; returns (seconds, the run)."""
     begin = time.perf_counter()
     run_id = rest.post("/api/runs", body)["run_id"]
-    while True:
-        run: dict[str, Any] = rest.get(f"/api/runs/{run_id}")
-        if run["status"] in ENDED:
-            break
-        time.sleep(poll_seconds)
+    rest.follow(f"/api/runs/{run_id}/events")
+    run: dict[str, Any] = rest.get(f"/api/runs/{run_id}")
     seconds = time.perf_counter() - begin
     if run["status"] != "completed":
         message = f"the run ended as {run['status']}: {run['error_message']}"
@@ -147,9 +143,9 @@ def main() -> None:
         roots = (left.parent, out, small.left.resolve().parent)
         with kalla_up(home, roots) as kalla, RestClient(kalla.gateway) as rest:
             # A service that has run before is what is measured; its first run pays for imports.
-            timed_run(rest, run_body(small.left.resolve(), small.right.resolve()), 0.02)
+            timed_run(rest, run_body(small.left.resolve(), small.right.resolve()))
             before = _cpu_seconds()
-            seconds, run = timed_run(rest, run_body(left, right), 0.02)
+            seconds, run = timed_run(rest, run_body(left, right))
             cpu_seconds = _cpu_seconds() - before
             for name in OUTPUTS:
                 shutil.copyfile(run[f"output_{name}"], out / f"{name}.parquet")

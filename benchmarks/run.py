@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from kalla_runner.children.environment import child_environment
+
 from benchmarks.generate import DATA, Dataset, dataset
 from benchmarks.meter import Measured, run_module, settle
-from benchmarks.work import judge
+from benchmarks.work import THREADS, judge
 
 REST: Final = "kalla-rest"
 ALL: Final = (
@@ -73,7 +75,7 @@ def measure(data: Dataset, names: Sequence[str], repeat: int) -> list[Line]:
         for name in order:
             with _folder() as out:
                 settle()
-                run = run_module(*_command(name, data, out))
+                run = run_module(*_command(name, data, out), child_environment(THREADS))
                 lines[name].runs.append(run)
                 if run.seconds is None:
                     lines[name].verdict = f"failed: {run.error}"

@@ -1,7 +1,8 @@
-"""What all tests share: one real PostgreSQL server and one S3 server, a fresh database or bucket a test."""
+"""What all tests share: real servers of PostgreSQL, S3 and OpenSearch; a fresh database or bucket a test."""
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
@@ -23,6 +24,8 @@ from kalla_cli.postgres_owner import find_owner, programs
 from kalla_common.s3 import S3Settings, take_s3_settings
 from obstore.store import S3Store
 from psycopg import sql
+
+from tests.opensearch.server import UnavailableError, opensearch
 
 # A slow machine is no defect: what a test may take is bounded by pytest-timeout alone.
 settings.register_profile("kalla", deadline=None)
@@ -142,3 +145,15 @@ def s3_bucket(s3_server: S3Settings) -> Iterator[S3Bucket]:
         # This server empties a bucket that it deletes.
         client.delete_bucket(Bucket=name)
         client.close()
+
+
+@pytest.fixture(scope="session")
+def opensearch_url() -> Iterator[str]:
+    """Address (http://127.0.0.1:port) of a real server without security, the same for all test processes."""
+    try:
+        with opensearch(shared=os.environ.get("PYTEST_XDIST_TESTRUNUID", "")) as address:
+            yield address
+    except UnavailableError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error))
+        pytest.skip(str(error))

@@ -23,6 +23,8 @@ RUN_SECONDS = 60.0
 ENDED = ("completed", "failed", "cancelled")
 OUTPUTS = ("matched", "unmatched_left", "unmatched_right")
 
+KINDS = {"postgres": "postgres", "opensearch": "elasticsearch", "elasticsearch": "elasticsearch"}
+
 Row = tuple[str | None, ...]
 
 
@@ -141,7 +143,7 @@ def recipe(
     """An inline recipe; each side is (alias, URI, primary key)."""
 
     def side(alias: str, uri: str | Path | None, key: Sequence[str]) -> dict[str, Any]:
-        kind = "postgres" if str(uri).startswith("postgres") else "file"
+        kind = next((kind for start, kind in KINDS.items() if str(uri).startswith(start)), "file")
         body: dict[str, Any] = {"alias": alias, "type": kind, "primary_key": list(key)}
         return body if uri is None else {**body, "uri": str(uri)}
 

@@ -74,13 +74,14 @@ def test_an_upload_is_registered_as_a_source_like_any_other(kalla: Kalla) -> Non
     upload = uploaded(kalla, QUOTED)
     kalla.register("uploaded", upload["s3_uri"])
     shown = kalla.get("/api/sources/uploaded/preview").body
-    assert (shown["total_rows"], shown["columns"][2]["data_type"]) == (3, "decimal(20,2)")
+    assert (shown["total_rows"], shown["columns"][2]["data_type"]) == (3, "decimal(18,2)")
 
 
 def test_confirming_again_answers_the_same_also_at_the_same_moment(kalla: Kalla) -> None:
     upload = uploaded(kalla, QUOTED)
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda _: confirm(kalla, upload), range(4)))
+        asked = [threads.submit(confirm, kalla, upload) for _ in range(4)]
+        answers = [one.result() for one in asked]
     assert {answer.status for answer in answers} == {200}
     assert all(answer.body == answers[0].body for answer in answers)
     assert confirm(kalla, upload).body == answers[0].body
@@ -130,10 +131,10 @@ def test_a_file_without_a_header_is_empty(kalla: Kalla, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"id,amount\n1,2\n1,2,3\n", "line 3"),
-        (b"id,name\n1,\xff\n", "line 2"),
-        (b"PK\x03\x04\x00\x00\x00\x00", ""),
-        (b"id,id\n1,2\n", "id"),
+        (b"id,amount\n1,2\n1,2,3\n", "Line 3"),
+        (b"id,name\n1,\xff\n", "Line 2"),
+        (b"PK\x03\x04\x00\x00\x00\x00", "U+0000"),
+        (b"id,id\n1,2\n", "'id' twice"),
     ],
 )
 def test_a_file_that_is_no_csv_says_where(kalla: Kalla, data: bytes, reason: str) -> None:

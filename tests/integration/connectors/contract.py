@@ -143,6 +143,10 @@ class SourceMaker(ABC):
     def make(self, table: pa.Table) -> str:
         """Bring the rows into a new source, each column in the kind's nearest type; its URI."""
 
+    def in_order(self, names: Sequence[str]) -> list[str]:
+        """The order in which the kind of source gives these columns."""
+        return list(names)
+
     @abstractmethod
     def change(self, uri: str) -> None:
         """Change the content of a source that `make` made."""
@@ -189,9 +193,14 @@ def read_rows(source: OpenSource, limit: int | None = None, offset: int = 0) -> 
     return pa.Table.from_batches(list(source.rows(limit, offset)), source.schema())
 
 
+def own_names(schema: pa.Schema) -> list[str]:
+    """The columns without the `_id` that search engines give each row."""
+    return [name for name in schema.names if name != "_id"]
+
+
 def by_id(table: pa.Table) -> list[dict[str, Any]]:
     """The rows in a defined order: a database has none of its own."""
-    return sorted(table.to_pylist(), key=lambda row: row["id"])
+    return sorted(table.select(own_names(table.schema)).to_pylist(), key=lambda row: row["id"])
 
 
 def engine_rows(staged: StagedTable) -> list[dict[str, Any]]:
@@ -226,8 +235,8 @@ class ConnectorContract(ABC):
         self, maker: SourceMaker, session: ReadSession, tmp_path: Path
     ) -> None:
         source = self.opened(session, maker.make(contract_table()))
-        assert source.schema().names == SCHEMA.names
-        assert source.schema().types == SCHEMA.types
+        assert own_names(source.schema()) == maker.in_order(SCHEMA.names)
+        assert [source.schema().field(name).type for name in SCHEMA.names] == SCHEMA.types
         expected = by_id(contract_table())
         assert by_id(read_rows(source)) == expected
         staged = source.stage(tmp_path / "staged", lambda _: None)
@@ -286,7 +295,7 @@ class ConnectorContract(ABC):
         self, maker: SourceMaker, session: ReadSession, tmp_path: Path
     ) -> None:
         source = self.opened(session, maker.make(contract_table().slice(0, 0)))
-        assert source.schema().names == SCHEMA.names
+        assert own_names(source.schema()) == maker.in_order(SCHEMA.names)
         assert source.count() == 0
         assert read_rows(source).num_rows == 0
         staged = source.stage(tmp_path / "staged", lambda _: None)

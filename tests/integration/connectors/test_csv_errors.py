@@ -70,6 +70,12 @@ def test_trap_16_a_file_without_a_header_is_an_error_not_an_empty_source(tmp_pat
     assert "empty" in error.message
 
 
+def test_a_header_with_zero_characters_is_no_csv(tmp_path: Path) -> None:
+    error = failure_of(lambda: csv_source(write(tmp_path, b"PK\x03\x04\x00\x00,b\n1,2\n")))
+    assert error.code is Code.INVALID_DATA
+    assert "U+0000" in error.message
+
+
 def test_utf_16_is_named(tmp_path: Path) -> None:
     error = failure_of(lambda: csv_source(write(tmp_path, "a,b\n1,2\n".encode("utf-16"))))
     assert "UTF-16" in error.message

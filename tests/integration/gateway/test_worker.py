@@ -61,6 +61,16 @@ async def test_progress_may_lack_everything_but_its_stage(gateway: Gateway) -> N
     }
 
 
+async def test_the_latest_progress_of_a_completed_run_is_the_whole(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "progress", PROGRESS | {"progress": 0.0, "matched_count": 0, "total_left": 5000})
+    await _report(gateway, "complete", COMPLETE)
+    run = await gateway.run(RUN)
+    progress = run["latest_progress"]
+    assert (progress["progress"], progress["matched_count"], progress["total_left"]) == (1.0, 4500, 5000)
+    assert progress["updated_at"] >= run["created_at"]
+
+
 async def test_completion_fills_the_documented_fields(gateway: Gateway) -> None:
     await gateway.submitted(RUN)
     await _report(gateway, "complete", COMPLETE | {"diagnostics": {"match_path": "one_pass"}})

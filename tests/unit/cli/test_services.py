@@ -53,7 +53,7 @@ def test_the_settings_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chat.catalog_grpc == f"{gateway.host}:{gateway.grpc_port}"
     assert (chat.runner_grpc, chat.runner_flight) == (gateway.runner_grpc, gateway.runner_flight)
     assert gateway.upload_bucket == "kalla-uploads"
-    assert gateway.output_root == Path("/srv/kalla/runs")
+    assert gateway.output_root == "/srv/kalla/runs"
 
 
 def test_what_is_on_this_machine_is_reached_past_a_proxy() -> None:

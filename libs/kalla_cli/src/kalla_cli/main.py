@@ -73,6 +73,15 @@ def up(
             show_envvar=True,
         ),
     ] = None,
+    output_root: Annotated[
+        str | None,
+        typer.Option(
+            help="Where runs' results go: a folder below an allowed one, or s3://bucket/prefix in the S3 "
+            "store (the embedded one has a bucket for them, kalla-outputs). Default: runs/ in the home.",
+            envvar="KALLA_GATEWAY_OUTPUT_ROOT",
+            show_envvar=True,
+        ),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the services' logs.")] = False,
 ) -> None:
     """Start Kalla on this machine; Ctrl-C stops it.
@@ -88,7 +97,7 @@ def up(
     with _sentences() as stop_request:
         store = _own_store(upload_bucket)
         paths = tuple(allow_path or ())
-        options = UpOptions(home, port, runner_port, database_url, store, upload_bucket, paths)
+        options = UpOptions(home, port, runner_port, database_url, store, upload_bucket, paths, output_root)
         run(options, stop_request, verbose=verbose)
 
 

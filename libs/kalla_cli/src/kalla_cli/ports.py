@@ -8,7 +8,7 @@ from typing import Final
 from kalla_common.errors import Code, KallaError
 
 LOOPBACK: Final = "127.0.0.1"
-_HIGHEST: Final = 65535
+HIGHEST_PORT: Final = 65535
 
 
 def free_port() -> int:
@@ -42,9 +42,9 @@ def choose_ports(first: int, count: int, option: str) -> tuple[int, ...]:
         while len(chosen) < count:
             chosen.add(free_port())
         return tuple(chosen)
-    if first + count - 1 > _HIGHEST:
+    if first + count - 1 > HIGHEST_PORT:
         raise KallaError(
-            Code.INVALID_REQUEST, f"{option} {first} leaves no room for {count} ports up to {_HIGHEST}."
+            Code.INVALID_REQUEST, f"{option} {first} leaves no room for {count} ports up to {HIGHEST_PORT}."
         )
     ports = tuple(range(first, first + count))
     for port in ports:

@@ -47,6 +47,18 @@ class RestClient:
         """The JSON answer of POST; numbers are int or Decimal."""
         return self._answer("POST", path, body=body)
 
+    def follow(self, path: str) -> None:
+        """Wait until the server ends the event stream of `path`, as it does when a run has ended."""
+        try:
+            with self._http.stream("GET", path, timeout=None) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _error(response)
+                for _ in response.iter_raw():
+                    pass
+        except httpx.TransportError as error:
+            raise self._silent(error) from error
+
     def _answer(
         self,
         method: str,
@@ -58,12 +70,13 @@ class RestClient:
         try:
             response = self._http.request(method, path, params=parameters, json=body)
         except httpx.TransportError as error:
-            raise KallaError(
-                Code.INTERNAL, f"Kalla does not answer on {self._http.base_url}: {error}."
-            ) from error
+            raise self._silent(error) from error
         if response.is_success:
             return load_json(response.content)
         raise _error(response)
+
+    def _silent(self, error: httpx.TransportError) -> KallaError:
+        return KallaError(Code.INTERNAL, f"Kalla does not answer on {self._http.base_url}: {error}.")
 
 
 def _error(response: httpx.Response) -> KallaError:

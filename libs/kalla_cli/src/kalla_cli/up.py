@@ -54,6 +54,7 @@ class UpOptions:
         upload_bucket: its bucket for uploads, without which there are none; the embedded one has one.
         allow_paths: folders below which sources and outputs may lie; empty: the working directory.
             Kalla's home is always allowed.
+        output_root: where outputs of runs go, a folder or s3://bucket/prefix; None: runs/ in the home.
     """
 
     home: Path
@@ -63,6 +64,7 @@ class UpOptions:
     store: S3Settings | None = None
     upload_bucket: str | None = None
     allow_paths: tuple[Path, ...] = ()
+    output_root: str | None = None
 
 
 class ProcessEnded(KallaError):  # noqa: N818 - named as what happened
@@ -129,22 +131,23 @@ def running_stack(options: UpOptions, stop_request: StopRequest) -> Generator[St
                 Code.INVALID_REQUEST,
                 f"--port and --runner-port both need port {min(shared)}; move them apart.",
             )
+        roots = _roots(options, home)
+        # Looked at before anything starts: what is wrong with it is said at once.
+        database_url = None if options.database_url is None else checked_database(options.database_url)
         children: list[Child] = []
         store, upload_bucket, embedded = _store(options, home, closing)
         if embedded is not None:
             children.append(embedded.child)
-        database_url, database = options.database_url, ""
+        database = ""
         if database_url is None:
             log = home.logs / "postgres.log"
             server = closing.enter_context(embedded_postgres(home.path, log, stop_request.check))
             children.append(server.child)
             database_url, database = server.url(), f"{LOOPBACK}:{server.port}"
-        else:
-            database_url = checked_database(database_url)
         s3 = store.endpoint if embedded is not None else ""
         addresses = Addresses(gateway_ports, runner_ports, database, s3)
         stack = Stack(home, addresses, tuple(children), database_url, store, upload_bucket, stop_request)
-        for child in _start_services(stack, _roots(options, home), closing):
+        for child in _start_services(stack, roots, options.output_root, closing):
             children.append(child)
             stack = replace(stack, children=tuple(children))
             home.write_state(_state(stack, ready=False))
@@ -189,12 +192,16 @@ def run_up(
             time.sleep(0.1)
 
 
-def _start_services(stack: Stack, roots: tuple[Path, ...], closing: ExitStack) -> Generator[Child]:
+def _start_services(
+    stack: Stack, roots: tuple[Path, ...], output_root: str | None, closing: ExitStack
+) -> Generator[Child]:
     secret = "whsec_" + secret_file(stack.home.path / "webhook.secret")
     runner = runner_environment(stack.addresses, stack.home.path, stack.database_url, secret, roots)
     gateway = gateway_environment(
         stack.addresses, stack.home.path, stack.database_url, secret, stack.upload_bucket
     )
+    if output_root is not None:
+        gateway["KALLA_GATEWAY_OUTPUT_ROOT"] = output_root
     for name, module, environment in (
         ("runner", "kalla_runner", runner),
         ("gateway", "kalla_gateway", gateway),

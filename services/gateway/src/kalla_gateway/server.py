@@ -74,7 +74,7 @@ async def gateway_services(
             rows=rows,
             source_reader=SourceReader(database, rows),
             contact=SourceContact(database, control),
-            dispatcher=RunDispatcher(database, control, str(settings.output_root), callback_url),
+            dispatcher=RunDispatcher(database, control, settings.output_root, callback_url),
             events=RunEvents(database.asyncpg_dsn()),
             uploads=Uploads(settings, database, store, rows),
             chats=ChatClient(chat, settings.chat_seconds),

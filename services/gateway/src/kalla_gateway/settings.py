@@ -34,8 +34,8 @@ class GatewaySettings(CommonSettings):
     """ChatService, host:port."""
     callback_url: str | None = None
     """Base of the worker callbacks as the runner reaches it; default: this host's REST port."""
-    output_root: Path = Path.home() / ".kalla" / "runs"
-    """The outputs of a run go to <output_root>/<run_id>, on the runner's file system."""
+    output_root: str = str(Path.home() / ".kalla" / "runs")
+    """The outputs of a run go to <output_root>/<run_id>: on the runner's file system, or s3://bucket/prefix."""
     upload_bucket: str | None = None
     """S3 bucket that uploads go to; absent: this gateway takes no uploads."""
     upload_endpoint: str | None = None
@@ -74,6 +74,18 @@ class GatewaySettings(CommonSettings):
     @classmethod
     def _is_endpoint(cls, url: str | None) -> str | None:
         return checked_endpoint(url) if url else None
+
+    @field_validator("output_root")
+    @classmethod
+    def _absolute_or_s3(cls, root: str) -> str:
+        """A folder is made absolute; in s3://bucket the slashes stay as they are."""
+        scheme, separator, rest = root.partition("://")
+        if not separator:
+            return str(Path(root).expanduser().absolute())
+        if scheme != "s3":
+            raise ValueError("output_root is a folder or s3://bucket/prefix")
+        checked_bucket(rest.partition("/")[0])
+        return root.rstrip("/")
 
     @field_validator("webhook_secret")
     @classmethod

@@ -83,6 +83,7 @@ class RunnerProcess:
     database_url: str
     home: Path
     settings: dict[str, str] = field(default_factory=dict[str, str])
+    environment: dict[str, str] = field(default_factory=dict[str, str])
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -105,6 +106,7 @@ class RunnerProcess:
             "KALLA_RUNNER_HTTP_PORT": str(self.http_port),
             "KALLA_RUNNER_GRPC_PORT": str(self.grpc_port),
             "KALLA_RUNNER_FLIGHT_PORT": str(self.flight_port),
+            **self.environment,
             **self.settings,
             **{f"KALLA_RUNNER_{name.upper()}": value for name, value in settings.items()},
         }

@@ -39,7 +39,8 @@ class RunDispatcher:
     """Creates and cancels runs.
 
     Args:
-        output_root: on the runner's file system; a run's outputs go to a folder of its id.
+        output_root: a folder on the runner's file system, or s3://bucket/prefix; a run's outputs go below
+            its id in it.
         callback_url: base of the worker callbacks as the runner reaches it.
     """
 

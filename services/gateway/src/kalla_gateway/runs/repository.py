@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from kalla_common.db import ReadSession, WriteSession
+from sqlalchemy import cast as cast_to
 from sqlalchemy import func, or_, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import defer
 from sqlmodel import col
 
@@ -66,8 +68,17 @@ async def store_progress(
     return await _change(session, run_id, changes, *conditions)
 
 
-async def end(session: WriteSession, run_id: str, status: RunStatus, **values: Any) -> bool:
-    """End a live run; say whether it was live."""
+async def end(
+    session: WriteSession,
+    run_id: str,
+    status: RunStatus,
+    done: dict[str, Any] | None = None,
+    **values: Any,
+) -> bool:
+    """End a live run; say whether it was live. `done` is merged into its progress, if it has any."""
+    if done is not None:
+        values["progress"] = col(RunRow.progress).op("||")(cast_to(done, JSONB))
+        values["progress_at"] = func.clock_timestamp()
     return await _change(session, run_id, {"status": status.value, **values})
 
 

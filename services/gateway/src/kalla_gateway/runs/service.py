@@ -102,7 +102,9 @@ async def report_completion(session: WriteSession, run_id: str, report: Completi
     Raises:
         KallaError: RUN_NOT_FOUND.
     """
-    changed = await repository.end(session, run_id, RunStatus.COMPLETED, **asdict(report))
+    # What was heard last may be older than the end: reports that come too fast are left out.
+    done = {"stage": "matching", "progress": 1.0, "matched_count": report.matched_count}
+    changed = await repository.end(session, run_id, RunStatus.COMPLETED, done=done, **asdict(report))
     return await _outcome(session, run_id, changed)
 
 

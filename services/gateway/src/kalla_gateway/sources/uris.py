@@ -11,7 +11,7 @@ from kalla_common.uris import restore_secret
 
 _SCHEMES: Final = {
     "postgres": ("postgres", "postgresql"),
-    "elasticsearch": ("elasticsearch", "es", "http", "https"),
+    "elasticsearch": ("elasticsearch", "elasticsearch+https", "opensearch", "opensearch+https"),
 }
 SOURCE_TYPES: Final = (*_SCHEMES, "file")
 
@@ -38,12 +38,15 @@ def check_source(alias: str, source_type: str, uri: str) -> None:
 
 
 def check_uri(alias: str, uri: str) -> None:
-    """Require what every reader of `uri` needs: a PostgreSQL URI names its table.
+    """Require what every reader of `uri` needs: PostgreSQL a table, a search engine an index.
 
     Raises:
         KallaError: INVALID_URI.
     """
-    if _scheme(alias, uri) not in _SCHEMES["postgres"]:
+    scheme = _scheme(alias, uri)
+    if scheme in _SCHEMES["elasticsearch"] and not _path(uri):
+        raise _invalid(alias, f"needs an index in its URI: {scheme}://host:9200/index")
+    if scheme not in _SCHEMES["postgres"]:
         return
     try:
         tables = parse_qs(urlsplit(uri).query).get("table", [])
@@ -71,6 +74,10 @@ def with_secret(alias: str, uri: str, stored: Iterable[str | None]) -> str:
             if candidate is not None:
                 problem = str(error)
     raise _invalid(alias, f"cannot be used as posted: {problem}")
+
+
+def _path(uri: str) -> str:
+    return uri.partition("://")[2].rpartition("@")[2].partition("?")[0].partition("/")[2].strip("/")
 
 
 def _scheme(alias: str, uri: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import socket
 import sys
@@ -38,6 +39,8 @@ from kalla_runner.children.protocol import (
 
 PR_SET_PDEATHSIG = 1
 PARENT_CHECK_SECONDS = 0.5
+IDLE_SECONDS = 10.0
+"""A child that has had nothing to do for so long gives back what memory it has kept for the next task."""
 OOM_SCORE = "500"
 """If memory runs out, the kernel ends a match child rather than the runner or the database."""
 
@@ -51,11 +54,15 @@ def main() -> None:
     from kalla_runner.children import tasks  # noqa: PLC0415
 
     tasks.warm_up()
-    serve(channel, tasks.run)
+    serve(channel, tasks.run, tasks.cool_down)
 
 
-def serve(channel: socket.socket, run: Callable[[Task, Callable[[JobProgress], None]], Any]) -> None:
-    """Answer requests until the other end closes."""
+def serve(
+    channel: socket.socket,
+    run: Callable[[Task, Callable[[JobProgress], None]], Any],
+    idle: Callable[[], None],
+) -> None:
+    """Answer requests until the other end closes; `idle` is called where none comes for a while."""
     sending = threading.Lock()
 
     def send(reply: Reply) -> None:
@@ -66,6 +73,9 @@ def serve(channel: socket.socket, run: Callable[[Task, Callable[[JobProgress], N
     send(Ready())
     stream = channel.makefile("rb")
     while True:
+        # A request follows an answer, so nothing of it can be in the stream's buffer yet.
+        if not select.select([channel], [], [], IDLE_SECONDS)[0]:
+            idle()
         header = stream.read(HEADER.size)
         if len(header) < HEADER.size:
             return

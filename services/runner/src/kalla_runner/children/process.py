@@ -16,6 +16,7 @@ from kalla_common.domain import JobProgress
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
 from kalla_common.telemetry import log
 
+from kalla_runner.children.environment import child_environment
 from kalla_runner.children.protocol import (
     HEADER,
     Crashed,
@@ -188,7 +189,7 @@ async def _spawn(channel: int, threads: int) -> asyncio.subprocess.Process:
             pass_fds=(channel,),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKIO_WORKER_THREADS": str(threads)},
+            env=child_environment(threads),
         )
     )
     try:

@@ -24,6 +24,11 @@ def warm_up() -> None:
             connector.load()
 
 
+def cool_down() -> None:
+    """Give back what the allocators keep at hand."""
+    pa.default_memory_pool().release_unused()
+
+
 def run(task: Task, report: Callable[[JobProgress], None]) -> Any:
     """Carry out one task in this process."""
     pa.set_cpu_count(task.threads)

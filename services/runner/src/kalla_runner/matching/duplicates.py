@@ -152,6 +152,9 @@ def _codes(column: pa.ChunkedArray) -> Rows:
     if pt.is_nested(column.type):
         # Arrow cannot number nested values; their text form tells them apart.
         column = pa.chunked_array([pa.array([repr(value) for value in column.to_pylist()], pa.string())])
+    elif pt.is_floating(column.type):
+        # -0.0 equals 0.0, as it does in a query.
+        column = pc.call_function("add", [column, pa.scalar(0, column.type)])
     encoded: Any = column.combine_chunks().dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64)
 

@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 from datafusion import ExecutionPlan, RecordBatchStream, SessionContext
 
-_AHEAD: Final = 16
+_AHEAD: Final = 4
 """Batches that may wait for the consumer; more would only hold memory."""
 _PATIENCE_SECONDS: Final = 0.1
 

@@ -85,9 +85,12 @@ def _text(column: pa.Array, offset_type: np.dtype[Any]) -> Hashes:
         data[:-_WORD] = np.frombuffer(buffers[2], np.uint8, last - first, first)
     unaligned = np.ndarray((last - first + 1,), np.dtype("<u8"), data, strides=(1,))
     starts, lengths = offsets[:-1] - first, np.diff(offsets)
+    shortest = int(lengths.min())
     hashes = lengths.astype(np.uint64) * _SEED
     for position in range(0, int(lengths.max()), _WORD):
         rest = np.clip(lengths - position, 0, _WORD)
         words = unaligned[np.minimum(starts + position, last - first)] & _LOW_BYTES[rest]
-        hashes = _mix(hashes, words)
+        mixed = _mix(hashes, words)
+        # A text ends with its own last word, however long its neighbours are: they change with the batch.
+        hashes = mixed if position < shortest else np.where(rest > 0, mixed, hashes)
     return hashes

@@ -18,7 +18,11 @@ from kalla_runner.matching.duplicates import KeyFacts, key_facts
 from kalla_runner.matching.tables import Table
 
 KEYS = st.lists(
-    st.tuples(st.sampled_from(["a", "b", "ab", "", None]), st.sampled_from([1, 2, None])), max_size=40
+    st.tuples(
+        st.sampled_from(["a", "b", "ab", "", "eight...", "nine.....", "of more than 16", None]),
+        st.sampled_from([1, 2, None]),
+    ),
+    max_size=40,
 )
 
 
@@ -62,6 +66,8 @@ def test_trap_20_duplicated_composite_keys_are_found_exactly(
         pa.array([Decimal("3.0"), Decimal("1.0"), None, Decimal("1.0"), Decimal("3.0"), Decimal("2.0")]),
         pa.array([date(2026, 1, day) if day else None for day in (3, 1, 0, 1, 3, 2)]),
         pa.array([[3], [1], None, [1], [3], [2]]),
+        pa.array([0.0, 1.5, None, 1.5, -0.0, 2.5]),
+        pa.array([b"INV-9", b"INV-1", None, b"INV-1", b"INV-9", b"INV-1000000"]),
     ],
     ids=lambda values: str(values.type),
 )
@@ -98,6 +104,11 @@ def test_trap_20_all_rows_of_a_matched_key_are_matched() -> None:
     marks = np.array([False, False, True, True, False, False])
     facts.close(marks)
     assert marks.tolist() == [True, False, True, True, False, True]
+
+
+def test_trap_20_a_duplicate_is_found_in_a_batch_of_longer_keys() -> None:
+    facts = key_facts(table({"k": pa.array(["INV-9", "INV-8", "INV-10000", "INV-9"])}, 2), ("k",))
+    assert (facts.duplicated, facts.rows.tolist()) == (1, [0, 3])
 
 
 def test_examples_are_the_first_five_duplicated_keys_as_text() -> None:

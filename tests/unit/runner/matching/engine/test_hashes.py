@@ -18,9 +18,13 @@ TEXTS = st.lists(st.text(max_size=40), min_size=1, max_size=30)
 def test_a_text_hashes_alike_wherever_it_stands(values: list[str], before: int) -> None:
     plain = hash_rows([pa.array(values)])
     moved = hash_rows([pa.array(["padding"] * before + values + ["x"])[before : before + len(values)]])
+    beside_longer = hash_rows([pa.array([*values, "x" * 50])])[:-1]
+    alone = np.concatenate([hash_rows([pa.array([value])]) for value in values])
     large = hash_rows([pa.array(values, pa.large_string())])
     assert np.array_equal(plain, moved)
     assert np.array_equal(plain, large)
+    assert np.array_equal(plain, beside_longer)
+    assert np.array_equal(plain, alone)
 
 
 @given(TEXTS)

@@ -93,6 +93,41 @@ def test_trap_05_a_key_is_complete_only_within_one_use_of_its_table() -> None:
     assert refused(sql, left, right).code is Code.KEYS_NOT_SELECTED
 
 
+GATHERED_ALIKE = [
+    "array_agg(r.id) a, array_agg(r.part) b",
+    "array_agg(r.id ORDER BY r.w) a, array_agg(r.part ORDER BY r.w) b",
+    "array_agg(r.id) FILTER (WHERE r.w > 100) a, array_agg(r.part) FILTER (WHERE r.w > 100) b",
+]
+GATHERED_APART = [
+    "array_agg(r.id ORDER BY r.id) a, array_agg(r.part ORDER BY r.part) b",
+    "array_agg(r.id ORDER BY r.w) a, array_agg(r.part ORDER BY r.w DESC) b",
+    "array_agg(DISTINCT r.id) a, array_agg(DISTINCT r.part) b",
+    "array_agg(r.id) a, array_agg(r.part) FILTER (WHERE r.w > 100) b",
+    "array_agg(r.id) FILTER (WHERE r.w > 100) a, array_agg(r.part) FILTER (WHERE r.w < 100) b",
+]
+
+
+@pytest.mark.parametrize("lists", [*GATHERED_ALIKE, *GATHERED_APART])
+def test_trap_05_lists_are_a_composite_key_only_if_all_gather_the_same_rows_in_the_same_order(
+    lists: str,
+) -> None:
+    keys = ("id", "part")
+    left, right = TableInfo("l", COMPOSITE_LEFT.schema, keys), TableInfo("r", COMPOSITE_RIGHT.schema, keys)
+    sql = f"SELECT l.id, l.part, {lists} FROM l JOIN r ON l.id = r.id GROUP BY l.id, l.part"
+    if lists in GATHERED_ALIKE:
+        assert plan(sql, left, right).right_key_columns == ("a", "b")
+    else:
+        assert refused(sql, left, right).code is Code.KEYS_NOT_SELECTED
+
+
+def test_lists_of_one_key_column_may_be_ordered_filtered_and_distinct() -> None:
+    call = "array_agg(DISTINCT r.payment_id) FILTER (WHERE r.amount > 0)"
+    made = plan(f"SELECT l.invoice_id, {call} AS ids {JOIN} GROUP BY l.invoice_id")
+    assert made.right_key_columns == ("ids",)
+    both = f"{call} AS some, array_agg(r.payment_id) AS ids"
+    assert "2 times" in refused(f"SELECT l.invoice_id, {both} {JOIN} GROUP BY l.invoice_id").message
+
+
 @pytest.mark.parametrize(
     ("sql", "part"),
     [
@@ -191,6 +226,22 @@ def test_trap_07_rows_with_a_missing_key_are_never_matched_rows(join: str) -> No
     made, rows = run(f"SELECT l.x, r.y FROM l {join} r ON l.k = r.k", LEFT, RIGHT)
     assert made.path == "one_pass"
     assert sorted((r["left_id"], r["right_id"]) for r in rows) == PAIRS
+
+
+@pytest.mark.parametrize(
+    ("condition", "pairs"),
+    [
+        ("l.x IS DISTINCT FROM 1", [(2, 40)]),
+        ("l.x IS NOT DISTINCT FROM r.y", [(1, 10)]),
+        ("l.x IS DISTINCT FROM r.y", [(2, 40)]),
+    ],
+)
+def test_what_is_added_to_a_condition_does_not_become_part_of_it(
+    condition: str, pairs: list[tuple[int, int]]
+) -> None:
+    for query in (f"JOIN r ON l.k = r.k WHERE {condition}", f"JOIN r ON l.k = r.k AND {condition}"):
+        _, rows = run(f"SELECT l.x FROM l {query}", LEFT, RIGHT)
+        assert sorted((r["left_id"], r["right_id"]) for r in rows) == pairs
 
 
 def test_row_numbers_name_the_rows_that_matched() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from kalla_common.errors import Code
+from kalla_common.errors import Code, KallaError
 
 from tests.unit.runner.matching.sql.tables import plan, refused, run
 
@@ -234,6 +234,38 @@ def test_signs_and_sums_that_do_not_fit_are_an_error_and_never_wrap(query: str) 
     left = pa.table({"id": [1, 2], "x": pa.array([-(2**63), -(2**63) + 1])})
     with pytest.raises(Exception, match=r"out of range|verflow|cannot be planned"):
         run(query, left, pa.table({"id": [1]}))
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("sum(l.x)", None),
+        ("sum(l.x) OVER ()", None),
+        ("sum(DISTINCT l.x)", Decimal("0.6")),
+        ("sum(l.x) FILTER (WHERE l.id < 2)", Decimal("0.6")),
+        ("sum(l.x) FILTER (WHERE l.id < 2) OVER ()", Decimal("0.6")),
+        ("avg(l.x)", Decimal("0.45")),
+        ("avg(l.x) OVER ()", Decimal("0.45")),
+    ],
+)
+def test_sums_of_long_decimals_are_exact_or_an_error_and_never_wrap(
+    call: str, expected: Decimal | None
+) -> None:
+    values = [Decimal("0.6"), Decimal(0), Decimal("0.6"), Decimal("0.6")]
+    left = pa.table({"id": [1, 2, 3, 4], "x": pa.array(values, pa.decimal128(38, 38))})
+    keys, group = ("l.id, r.id", "") if "OVER" in call else ("array_agg(l.id) AS a, r.id", "GROUP BY r.id")
+    query = f"SELECT {keys}, {call} AS v FROM l JOIN r ON true {group}"
+    if expected is not None:
+        assert {row["v"] for row in run(query, left, pa.table({"id": [1]}))[1]} == {expected}
+        return
+    with pytest.raises(Exception, match="verflow"):
+        run(query, left, pa.table({"id": [1]}))
+
+
+def test_a_sum_that_no_type_may_hold_is_refused_with_the_cast_to_write() -> None:
+    left = pa.table({"id": [1], "x": pa.array([Decimal(1)], pa.decimal256(76, 2))})
+    with pytest.raises(KallaError, match=r"CAST\(\.\.\. AS DECIMAL\(66,2\)\)"):
+        run("SELECT l.id, r.id, sum(l.x) OVER () AS v FROM l JOIN r ON true", left, pa.table({"id": [1]}))
 
 
 @pytest.mark.parametrize("expression", ["l.x + 1", "l.x * 2", "-2 - l.x - l.x", "9223372036854775807 + 1"])

@@ -109,6 +109,12 @@ def _dialect(head: bytes, record: Record, delimiter: bytes, name: str) -> Dialec
         raise _invalid(
             f"The header of {name} (line {line}) is not UTF-8 text; save the file as UTF-8.", line
         ) from error
+    if any("\0" in column for column in names):
+        # No text of PostgreSQL or of most tools holds it, and spreadsheets saved under this name do.
+        raise _invalid(
+            f"The header of {name} (line {line}) holds U+0000, so it is no CSV; save it as CSV.",
+            line,
+        )
     seen: set[str] = set()
     for position, column in enumerate(names, start=1):
         if not column.strip():

@@ -18,6 +18,7 @@ from psycopg import sql
 from kalla_runner.connectors.base import OpenSource, ReadSession
 from kalla_runner.connectors.declared import declared_types
 from kalla_runner.connectors.filters import check_filters
+from kalla_runner.connectors.parts import Advance, stage_parts
 from kalla_runner.connectors.postgres import catalog, diagnosis, slices
 from kalla_runner.connectors.postgres.address import parse_address
 from kalla_runner.connectors.postgres.decode import Decoder, UndecodableError
@@ -25,7 +26,6 @@ from kalla_runner.connectors.postgres.errors import reading
 from kalla_runner.connectors.postgres.redeclare import redeclare
 from kalla_runner.connectors.postgres.slices import Slice
 from kalla_runner.connectors.postgres.snapshot import snapshot_of
-from kalla_runner.connectors.postgres.stage import stage_slices
 from kalla_runner.connectors.postgres.types import Column, column, measured_type, measures
 from kalla_runner.connectors.postgres.where import where
 from kalla_runner.staging import StagedTable, StageProgress
@@ -118,10 +118,19 @@ class PostgresSource(OpenSource):
         with reading(self._what):
             parts = slices.slices_of(self._snapshot, self._relation, self._threads)
         queries = [(self._query(part), part.weight) for part in parts]
-        files, row_count = stage_slices(
-            queries, self._batches, self.schema(), folder, progress=progress, threads=self._threads
+
+        def read(query: sql.Composed, _: Advance) -> Generator[pa.RecordBatch]:
+            return self._batches(query)
+
+        return stage_parts(
+            queries,
+            read,
+            self.schema(),
+            folder,
+            alias=self.spec.alias,
+            progress=progress,
+            threads=self._threads,
         )
-        return StagedTable(self.spec.alias, self.schema(), "arrow", files, row_count)
 
     def check_unchanged(self) -> None:
         """Nothing to check: all reads see the same snapshot, and a lock keeps the table's shape."""

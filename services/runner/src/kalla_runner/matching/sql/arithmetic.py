@@ -1,7 +1,7 @@
 """Arithmetic that gives the exact result or an error, where the engine's own wraps around or forgets.
 
 Left alone, `200 * 200` over 16-bit columns is -25536, and the largest 64-bit integer plus one is the
-smallest.
+smallest; sums of long decimals come out negative.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
+from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.matching.sql.dialect import literal_text, wrap
 from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
-from kalla_runner.matching.sql.types import Typer
+from kalla_runner.matching.sql.types import MAX_128, MAX_256, Typer
 
 PLAIN: Final = "plain"
 """Meta of a rewritten operation: what was written, with its names still resolved."""
 
 _AROUND_CALLS: Final = (exp.Filter, exp.Window, exp.IgnoreNulls, exp.RespectNulls)
 _OPERATIONS: Final = (exp.Add, exp.Sub, exp.Mul, exp.Mod)
+_SUMS: Final = ("sum", "avg", "mean")
+_ROWS: Final = 10
+"""Digits that a sum may need beyond those of its summands: of up to ten thousand million rows."""
 
 
 def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None:
-    """Widen the sums, differences and products of integers in one SELECT, and keep remainders, in place."""
+    """Widen sums, differences and products that may overflow in one SELECT, and keep remainders, in place."""
     parts = list(own_parts(scope))
-    _widen_sums([n for n in parts if isinstance(n, exp.Anonymous) and n.name.lower() == "sum"], found, typer)
+    _widen_sums([n for n in parts if isinstance(n, exp.Anonymous) and n.name.lower() in _SUMS], found, typer)
     _widen_signs([n for n in parts if isinstance(n, exp.Neg)], found, typer)
     nodes = [node for node in parts if isinstance(node, _OPERATIONS)]
     operands = [operand for node in nodes for operand in (node.left, node.right)]
@@ -50,18 +54,44 @@ def _widen_sums(calls: Sequence[exp.Anonymous], found: Resolution, typer: Typer)
     for call, summand, data_type in zip(
         calls, summands, typer.types(summands, found, quiet=True), strict=True
     ):
-        if data_type is None or not pa.types.is_integer(data_type):
+        wider = _sum_types(call, data_type, found)
+        if wider is None:
             continue
         plain = found.copy(call)
-        wrap(summand, "CAST({} AS DECIMAL(38,0))")
+        wrap(summand, f"CAST({{}} AS {wider[0]})")
         whole: exp.Expr = call
         # FILTER and OVER belong to the call: the result is narrowed around them.
         while isinstance(whole.parent, _AROUND_CALLS) and whole.parent.this is whole:
             whole = whole.parent
-        result = "BIGINT UNSIGNED" if pa.types.is_unsigned_integer(data_type) else "BIGINT"
-        narrowed = wrap(whole, f"CAST({{}} AS {result})")
+        narrowed = wrap(whole, f"CAST({{}} AS {wider[1]})")
         if whole is call:
             narrowed.meta[PLAIN] = plain
+
+
+def _sum_types(
+    call: exp.Anonymous, data_type: pa.DataType | None, found: Resolution
+) -> tuple[str, str] | None:
+    """The types to add up in and to give the result in, where the engine's own addition may wrap around."""
+    sums = call.name.lower() == "sum"
+    if data_type is None:
+        return None
+    if pa.types.is_integer(data_type):
+        whole = "BIGINT UNSIGNED" if pa.types.is_unsigned_integer(data_type) else "BIGINT"
+        return ("DECIMAL(38,0)", whole) if sums else None
+    if not pa.types.is_decimal(data_type):
+        return None
+    if data_type.precision > MAX_256 - _ROWS:
+        found.problem(
+            Code.TYPE_MISMATCH,
+            f"A sum of numbers of {data_type.precision} digits may not fit into any type: write CAST(... AS "
+            f"DECIMAL({MAX_256 - _ROWS},{min(data_type.scale, MAX_256 - _ROWS)})) in it.",
+            call,
+        )
+        return None
+    if not MAX_128 - _ROWS < data_type.precision <= MAX_128:
+        return None
+    scale = data_type.scale if sums else min(data_type.scale + 4, MAX_128)
+    return f"DECIMAL({MAX_256 - _ROWS},{data_type.scale})", f"DECIMAL({MAX_128},{scale})"
 
 
 def _summand(call: exp.Anonymous) -> exp.Expr:

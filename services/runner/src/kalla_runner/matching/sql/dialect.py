@@ -67,6 +67,12 @@ def _regexp_any_case(self: Generator, node: exp.Binary) -> str:
     return self.binary(node, "~*")
 
 
+def _distinct(self: Generator, node: exp.Binary) -> str:
+    # The engine takes all that follows for the operand, also an AND that Kalla adds.
+    operator = "IS DISTINCT FROM" if isinstance(node, exp.NullSafeNEQ) else "IS NOT DISTINCT FROM"
+    return f"({self.binary(node, operator)})"
+
+
 def _array(self: Generator, node: exp.Array) -> str:
     return self.func("make_array", *node.expressions)
 
@@ -86,6 +92,8 @@ class _DataFusionGenerator(Generator):
         **Generator.TRANSFORMS,
         exp.RegexpLike: _regexp,
         exp.RegexpILike: _regexp_any_case,
+        exp.NullSafeEQ: _distinct,
+        exp.NullSafeNEQ: _distinct,
         exp.Array: _array,
         exp.Not: _not,
     }

@@ -7,13 +7,13 @@ and every output column gets its name. No meaning is changed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.matching.sql.arithmetic import make_arithmetic_exact
-from kalla_runner.matching.sql.dialect import bare, plain_number
+from kalla_runner.matching.sql.dialect import bare, plain_number, render
 from kalla_runner.matching.sql.functions import AGGREGATES, KEY_KEEPING
 from kalla_runner.matching.sql.names import bind_column, find_relation
 from kalla_runner.matching.sql.scope import (
@@ -55,6 +55,8 @@ class _Resolver:
     found: Resolution
     typer: Typer
     instances: int = 0
+    gatherings: dict[str, int] = field(default_factory=dict)
+    """A number for each order and filter by which array_agg gathers."""
 
     def query(self, node: exp.Expr, outer: Scope | None, ctes: Mapping[str, Columns]) -> Columns:
         """Resolve a SELECT or a set operation, with or without brackets."""
@@ -396,10 +398,23 @@ class _Resolver:
         origin = self._origin(argument) if name in KEY_KEEPING or name == "array_agg" else None
         if origin is None or origin.listed:
             return None
+        if name == "array_agg":
+            return Origin(origin.side, origin.column, self._gathering(node, origin), listed=True)
         # An aggregate makes an instance of its own: two of them need not speak of one row.
         self.instances += 1
-        mark = origin.instance if name == "array_agg" else (*origin.instance, -3, self.instances)
-        return Origin(origin.side, origin.column, mark, name == "array_agg")
+        return Origin(origin.side, origin.column, (*origin.instance, -3, self.instances))
+
+    def _gathering(self, call: exp.Anonymous, origin: Origin) -> tuple[int, ...]:
+        """The instance of a list. Places of two lists speak of one row only if both are gathered alike."""
+        self.instances += 1
+        if call.find(exp.Distinct):
+            return (*origin.instance, -4, self.instances)
+        order = call.expressions[0] if isinstance(call.expressions[0], exp.Order) else None
+        condition = call.parent.expression if isinstance(call.parent, exp.Filter) else None
+        how = " ".join(render(node) for node in (*(order.expressions if order else ()), condition) if node)
+        if not how:
+            return origin.instance
+        return (*origin.instance, -4, self.gatherings.setdefault(how, self.instances))
 
 
 def _quote(identifier: exp.Identifier) -> str:

@@ -1,4 +1,4 @@
-"""Brings slices to local disk: one Arrow file a slice, several slices at once."""
+"""Brings the parts of a source to local disk: one Arrow file a part, several parts at once."""
 
 from __future__ import annotations
 
@@ -7,74 +7,86 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from threading import Event, Lock
+from typing import TypeVar
 
 import pyarrow as pa
-from psycopg import sql
 
-from kalla_runner.staging import StageProgress
+from kalla_runner.staging import StagedTable, StageProgress
 from kalla_runner.storage import storage_errors
 
-Read = Callable[[sql.Composed], Generator[pa.RecordBatch]]
+PartT = TypeVar("PartT")
+Advance = Callable[[int], None]
+"""Told how much of a part's weight has been read, part by part of it, at most all of it."""
 
 
-def stage_slices(
-    queries: Sequence[tuple[sql.Composed, int]],
-    read: Read,
+def stage_parts(
+    parts: Sequence[tuple[PartT, int]],
+    read: Callable[[PartT, Advance], Generator[pa.RecordBatch]],
     schema: pa.Schema,
     folder: Path,
     *,
+    alias: str,
     progress: StageProgress,
     threads: int,
-) -> tuple[tuple[Path, ...], int]:
-    """Write every query's rows to a file of its own.
+) -> StagedTable:
+    """Write the rows of every part to a file of its own.
 
-    The files are in the order of the queries, whichever thread wrote them, so that the same
+    The files are in the order of the parts, whichever thread wrote them, so that the same
     snapshot gives the same rows in the same order. Memory is bounded by a few batches a thread.
 
     Args:
-        queries: the queries and how much each is of the whole.
-        read: runs one, in any thread.
+        parts: at least one, and how much each is of the whole.
+        read: reads one, in any thread; what it does not say of its weight counts when it ends.
         schema: of its batches.
         folder: where the files go; made if missing.
+        alias: the source's.
         progress: told the fraction of the weights that is done.
-        threads: how many queries may run at once.
-
-    Returns:
-        The files, and the rows in all of them.
+        threads: how many parts may be read at once.
 
     Raises:
         KallaError: from `read`, or STORAGE_FULL, OUTPUT_NOT_WRITABLE.
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    total, done, lock, stop = sum(weight for _, weight in queries), 0, Lock(), Event()
+    total = max(1, sum(weight for _, weight in parts))
+    done, lock, stop = 0, Lock(), Event()
 
-    def one(path: Path, query: sql.Composed, weight: int) -> int:
+    def add(weight: int) -> None:
         nonlocal done
-        rows = _write(path, read(query), schema, stop)
         with lock:
             done += weight
             progress(done / total)
+
+    def one(path: Path, part: PartT, weight: int) -> int:
+        told = 0
+
+        def advance(more: int) -> None:
+            nonlocal told
+            told += more
+            add(more)
+
+        rows = _write(path, read(part, advance), schema, stop)
+        add(weight - told)
         return rows
 
     progress(0.0)
-    files = tuple(folder / f"{number:05}.arrow" for number in range(len(queries)))
-    with ThreadPoolExecutor(min(threads, len(queries)), "stage") as pool:
+    files = tuple(folder / f"{number:05}.arrow" for number in range(len(parts)))
+    with ThreadPoolExecutor(min(threads, len(parts)), "stage") as pool:
         tasks = [
-            pool.submit(one, path, query, weight)
-            for path, (query, weight) in zip(files, queries, strict=True)
+            pool.submit(one, path, part, weight) for path, (part, weight) in zip(files, parts, strict=True)
         ]
         try:
-            return files, _total(tasks)
+            rows = _total(tasks)
         except BaseException:
             stop.set()
             for task in tasks:
                 task.cancel()
             raise
+    return StagedTable(alias, schema, "arrow", files, rows)
 
 
 def _total(tasks: Sequence[Future[int]]) -> int:
-    # The first failure ends the wait, in whichever slice it is.
+    # The first failure ends the wait, in whichever part it is.
     finished, _ = wait(tasks, return_when=FIRST_EXCEPTION)
     for task in finished:
         if error := task.exception():
