@@ -1,4 +1,4 @@
-"""The dialect of Elasticsearch 8 and 9, on written-down requests and answers: no live server of it was at hand.
+"""The dialect of Elasticsearch 8 and 9, on recorded shapes of requests and answers, without a live server.
 
 The shapes are those of Elastic's reference (open point in time, paginate search results, slicing,
 get index, close point in time). What both engines share runs against a real OpenSearch elsewhere.
