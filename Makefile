@@ -51,6 +51,8 @@ check: $(VENV)/.dev ## Lint, types, contracts, stubs and deployment files
 
 bench: $(VENV)/.dev ## Measure Kalla against other tools
 	$(BIN)/python -m benchmarks.run $(ARGS)
+	$(BIN)/python -m benchmarks.postgres
+	$(BIN)/python -m benchmarks.s3
 
 fuzz: $(VENV)/.dev ## Compare Kalla with DuckDB on CASES random cases (default 5000)
 	$(BIN)/python -m tests.differential --cases $(or $(CASES),5000)

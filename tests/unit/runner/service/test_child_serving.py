@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from kalla_common.domain import JobProgress, JobSpec
+from kalla_common.s3 import S3Settings
 from kalla_runner.children import child
 from kalla_runner.children.environment import child_environment
 from kalla_runner.children.protocol import HEADER, Done, Ready, StageTask, Task, pack, unpack
 
-TASK = StageTask(JobSpec("run", "SELECT 1", (), "/out", {}), Path("/staged"), (), 1)
+TASK = StageTask(JobSpec("run", "SELECT 1", (), "/out", {}), Path("/staged"), (), 1, S3Settings())
 
 
 def receive(channel: socket.socket) -> object:
