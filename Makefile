@@ -49,8 +49,12 @@ check: $(VENV)/.dev ## Lint, types, contracts, stubs and deployment files
 	$(BIN)/hadolint deploy/docker/Dockerfile
 	$(BIN)/pytest -q tests/unit/deploy
 
-bench: $(VENV)/.dev ## Measure Kalla against other tools
+bench: $(VENV)/.dev ## Measure Kalla against other tools; ARGS="--quick" shortens the first part
 	$(BIN)/python -m benchmarks.run $(ARGS)
+	$(BIN)/python -m benchmarks.postgres
+	$(BIN)/python -m benchmarks.s3
+	$(BIN)/python -m benchmarks.opensearch
+	$(BIN)/python -m benchmarks.latency
 
 inference: $(VENV)/.dev ## Measure how well match recipes are inferred; ARGS="--rows 100000 --seeds 1"
 	$(BIN)/python -m benchmarks.inference $(ARGS)

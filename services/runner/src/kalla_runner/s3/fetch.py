@@ -17,7 +17,7 @@ from kalla_runner.pinned import PinnedBytes, ReadAt, ReadAtFile, read_fully
 from kalla_runner.s3.objects import S3Object
 from kalla_runner.storage import storage_errors
 
-_RANGE_BYTES: Final = 1 << 24
+_RANGE_BYTES: Final = 1 << 25
 """Of one request: larger ones cost the store less, smaller ones arrive more in order."""
 
 
