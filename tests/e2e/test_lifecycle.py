@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -87,6 +88,19 @@ def test_a_restart_keeps_sources_recipes_runs_and_results(place: Path) -> None:
         assert everything(kalla, run_id) == before
         again = kalla.wait(kalla.post("/api/runs", {"recipe_id": "kept"}).body["run_id"])
         assert (again["status"], again["matched_count"]) == ("completed", 1)
+
+
+def test_a_restart_keeps_uploads_and_addresses_that_were_signed_before(place: Path) -> None:
+    with running_kalla(place / "home", place / "data") as kalla:
+        names = {"filename": "a.csv", "session_id": "s"}
+        sent, late = (kalla.post("/api/uploads/presign", names).body for _ in range(2))
+        assert httpx.put(sent["presigned_url"], content=b"id\n1\n", trust_env=False).status_code == 200
+    with running_kalla(place / "home", place / "data") as kalla:
+        assert httpx.put(late["presigned_url"], content=b"id\n1\n2\n", trust_env=False).status_code == 200
+        for rows, upload in ((1, sent), (2, late)):
+            body = {"s3_uri": upload["s3_uri"], "filename": "a.csv"}
+            confirmed = kalla.post(f"/api/uploads/{upload['upload_id']}/confirm", body)
+            assert (confirmed.status, confirmed.body["row_count"]) == (200, rows)
 
 
 def test_sigterm_stops_everything_in_good_order_and_a_second_kalla_is_refused_before(place: Path) -> None:

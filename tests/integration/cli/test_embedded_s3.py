@@ -40,6 +40,14 @@ def home() -> Iterator[Path]:
         yield path
 
 
+@pytest.fixture(scope="module")
+def running(home: Path) -> Iterator[EmbeddedS3]:
+    """A store that runs, for tests that only look; those that start their own come before."""
+    with embedded_s3(home, home / "running.log") as server:
+        server.wait_until_ready()
+        yield server
+
+
 def test_objects_and_the_address_survive_a_restart(home: Path) -> None:
     with embedded_s3(home, home / "log") as server:
         server.wait_until_ready()
@@ -49,6 +57,9 @@ def test_objects_and_the_address_survive_a_restart(home: Path) -> None:
         server.wait_until_ready()
         assert (server.settings.endpoint_url, kept(server)) == (first, b"id\n1\n")
     assert not server.child.running
+    ports = (home / "s3.ports").read_text().split()
+    sockets = [path.name for path in Path("/tmp").glob("seaweedfs-*.sock")]
+    assert not [name for name in sockets if any(f"-{port}.sock" in name for port in ports)]
 
 
 def test_other_ports_are_taken_if_the_last_ones_are_in_use(home: Path) -> None:
@@ -95,51 +106,40 @@ def test_a_killed_store_keeps_its_objects(home: Path) -> None:
         assert bytes(bucket_store(server.settings, BUCKETS[0]).get("a/last.csv").bytes()) == b"written last"
 
 
-def test_every_server_is_on_loopback_and_asks_for_credentials(home: Path) -> None:
+def test_every_server_is_on_loopback_and_asks_for_credentials(home: Path, running: EmbeddedS3) -> None:
     assert (home / "s3.secret").stat().st_mode & 0o777 == 0o600
     assert (home / "s3").stat().st_mode & 0o777 == 0o700
-    with embedded_s3(home, home / "log") as server:
-        server.wait_until_ready()
-        process = psutil.Process(server.child.process.pid)
-        listening = {c.laddr for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-        assert {address.ip for address in listening} == {"127.0.0.1"}
-        paths = (f"/{BUCKETS[0]}/a/kept.csv", f"/buckets/{BUCKETS[0]}/a/kept.csv", "/1,01")
-        with httpx.Client(timeout=5, trust_env=False, follow_redirects=True) as client:
-            for address, path in product(listening, paths):
-                try:
-                    answer = client.get(f"http://127.0.0.1:{address.port}{path}")
-                except httpx.TransportError:
-                    continue  # a gRPC port
-                assert answer.status_code in (401, 403, 404), answer.text
-        wrong = server.settings.model_copy(update={"secret_access_key": SecretStr("wrong")})
-        with pytest.raises(Exception, match="SignatureDoesNotMatch"):
-            bucket_store(wrong, BUCKETS[0]).list_with_delimiter()
+    process = psutil.Process(running.child.process.pid)
+    listening = {c.laddr for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    assert {address.ip for address in listening} == {"127.0.0.1"}
+    paths = (f"/{BUCKETS[0]}/a/kept.csv", f"/buckets/{BUCKETS[0]}/a/kept.csv", "/1,01")
+    with httpx.Client(timeout=5, trust_env=False, follow_redirects=True) as client:
+        for address, path in product(listening, paths):
+            try:
+                answer = client.get(f"http://127.0.0.1:{address.port}{path}")
+            except httpx.TransportError:
+                continue  # a gRPC port
+            assert answer.status_code in (401, 403, 404), answer.text
+    wrong = running.settings.model_copy(update={"secret_access_key": SecretStr("wrong")})
+    with pytest.raises(Exception, match="SignatureDoesNotMatch"):
+        bucket_store(wrong, BUCKETS[0]).list_with_delimiter()
 
 
-def test_its_secrets_are_in_no_command_line_and_in_no_log(home: Path) -> None:
-    with embedded_s3(home, home / "log") as server:
-        server.wait_until_ready()
-        command = " ".join(psutil.Process(server.child.process.pid).cmdline())
+def test_its_secrets_are_in_no_command_line_and_in_no_log(home: Path, running: EmbeddedS3) -> None:
+    command = " ".join(psutil.Process(running.child.process.pid).cmdline())
     secret = (home / "s3.secret").read_text().strip()
     assert secret not in command
-    assert secret not in (home / "log").read_text()
+    assert secret not in running.child.log.read_text()
 
 
-def test_nothing_of_it_stays_in_the_systems_temporary_folder(home: Path) -> None:
-    ports = (home / "s3.ports").read_text().split()
-    with embedded_s3(home, home / "log") as server:
-        server.wait_until_ready()
-        assert list(Path("/tmp").glob(f"weed.*.{server.child.process.pid}")) == []
-    left = [path.name for path in Path("/tmp").glob("seaweedfs-*")]
-    assert [name for name in left if any(f"-{port}.sock" in name for port in ports)] == []
-
-
-def test_its_own_parts_find_each_other(home: Path) -> None:
-    log = home / "parts.log"
-    with embedded_s3(home, log) as server:
-        server.wait_until_ready()
-        assert wait_until(lambda: "Worker registered successfully" in log.read_text(), 10)
+def test_its_own_parts_find_each_other(running: EmbeddedS3) -> None:
+    log = running.child.log
+    assert wait_until(lambda: "Worker registered successfully" in log.read_text(), 10)
     assert "connection refused" not in log.read_text()
+
+
+def test_nothing_of_it_is_in_the_systems_temporary_folder_but_sockets(running: EmbeddedS3) -> None:
+    assert list(Path("/tmp").glob(f"weed.*.{running.child.process.pid}")) == []
 
 
 def test_a_bucket_that_is_not_there_is_not_made_by_writing(s3_bucket: S3Bucket) -> None:

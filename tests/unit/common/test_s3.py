@@ -56,6 +56,12 @@ def test_aws_needs_a_region() -> None:
     assert "AWS_REGION is missing" in refused(**KEYS)
 
 
+def test_the_region_may_have_its_older_name() -> None:
+    assert take_s3_settings({**KEYS, "AWS_DEFAULT_REGION": "eu-north-1"}).region == "eu-north-1"
+    both = {**KEYS, "AWS_DEFAULT_REGION": "eu-north-1", "AWS_REGION": "eu-south-1"}
+    assert take_s3_settings(both).region == "eu-south-1"
+
+
 def test_plain_http_must_be_allowed() -> None:
     assert "AWS_ALLOW_HTTP=true" in refused(**{**LOCAL, "AWS_ALLOW_HTTP": "false"})
     assert "AWS_ALLOW_HTTP: " in refused(**{**LOCAL, "AWS_ALLOW_HTTP": "perhaps"})

@@ -112,6 +112,9 @@ def take_s3_settings(environment: MutableMapping[str, str] = os.environ) -> S3Se
     # Whom to believe over TLS is no matter of one store.
     environment.update({name: found[name] for name in _KEPT & found.keys()})
     values = {name.removeprefix(_PREFIX).lower(): value for name, value in found.items() if value}
+    if "default_region" in values:
+        # The name that AWS's own tools had first, and still read.
+        values.setdefault("region", values["default_region"])
     try:
         return S3Settings.model_validate(values)
     except ValidationError as error:

@@ -82,9 +82,9 @@ class PinnedBytes(ABC):
         return nullcontext(self)
 
     @property
-    def direct(self) -> PinnedBytes:
-        """The same bytes, where reading a few from anywhere waits for nothing."""
-        return self
+    def near(self) -> bool:
+        """Whether a read from anywhere costs next to nothing."""
+        return True
 
     @abstractmethod
     def arrow_file(self) -> pa.NativeFile:

@@ -164,8 +164,11 @@ def batches_of(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a file as they lie, from a row group on."""
     groups = list(range(first_group, len(part.groups)))
+    # From far away, no more row groups are asked for than somebody wants rows of.
+    at_once = [groups] if part.source.near else [[group] for group in groups]
     with opened(part.source, unit) as file:
-        yield from file.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(columns))
+        for some in at_once:
+            yield from file.iter_batches(BATCH_ROWS, row_groups=some, columns=list(columns))
 
 
 def joint_schema(parts: Sequence[ParquetPart]) -> pa.Schema:

@@ -50,7 +50,7 @@ def s3_reading(session: ReadSession) -> S3Reading:
     if _SHARED not in session.shared:
         # Settings without credentials have the error that says what to set.
         settings = session.s3 or S3Settings()
-        reading = S3Reading(settings, session.scratch or Path(tempfile.gettempdir()))
+        reading = S3Reading(settings, session.scratch or Path(tempfile.gettempdir()), session.threads)
         session.closing.callback(reading.close)
         session.shared[_SHARED] = reading
     return cast("S3Reading", session.shared[_SHARED])

@@ -17,8 +17,8 @@ from kalla_runner.pinned import PinnedBytes, ReadAt, ReadAtFile, read_fully
 from kalla_runner.s3.objects import S3Object
 from kalla_runner.storage import storage_errors
 
-_RANGE_BYTES: Final = 1 << 23
-"""Of one request. Eight on their way at once take 64 MB of memory, whatever the objects' size."""
+_RANGE_BYTES: Final = 1 << 24
+"""Of one request: larger ones cost the store less, smaller ones arrive more in order."""
 
 
 class Download:
@@ -42,12 +42,13 @@ class Download:
         self._descriptor = descriptor
         self._folder = folder
         self._progress = progress
-        self._missing = set(range(-(-source.size // _RANGE_BYTES)))
+        self._arrived = [number * _RANGE_BYTES for number in range(-(-source.size // _RANGE_BYTES))]
+        """Of each range, up to which byte."""
         self._error: Exception | None = None
         self._stopped = False
         self._news = Condition()
         self._tasks = [
-            source.reading.fetchers.submit(self._fetch, number) for number in range(len(self._missing))
+            source.reading.fetchers.submit(self._fetch, number) for number in range(len(self._arrived))
         ]
 
     def wait_for(self, start: int, end: int) -> None:
@@ -56,16 +57,18 @@ class Download:
         Raises:
             KallaError: SOURCE_CHANGED, SOURCE_UNREACHABLE, ACCESS_DENIED or STORAGE_FULL.
         """
-        needed = range(start // _RANGE_BYTES, -(-min(end, self._source.size) // _RANGE_BYTES))
+        end = min(end, self._source.size)
         with self._news:
-            self._news.wait_for(
-                lambda: self._error is not None or not any(number in self._missing for number in needed)
-            )
+            self._news.wait_for(lambda: self._error is not None or self._is_here(start, end))
             if isinstance(self._error, KallaError):
                 # A copy for each who waits: raising one object in several threads mixes their traces.
                 raise KallaError(self._error.code, self._error.message, **self._error.details)
             if self._error is not None:
                 raise self._error
+
+    def _is_here(self, start: int, end: int) -> bool:
+        ranges = range(start // _RANGE_BYTES, -(-end // _RANGE_BYTES))
+        return all(self._arrived[number] >= min(end, (number + 1) * _RANGE_BYTES) for number in ranges)
 
     def close(self) -> None:
         """Give up what has not arrived; nothing is written any more when this returns."""
@@ -76,22 +79,24 @@ class Download:
                 task.exception()
 
     def _fetch(self, number: int) -> None:
-        if self._stopped or self._error is not None:
-            return
         start = number * _RANGE_BYTES
         end = min(start + _RANGE_BYTES, self._source.size)
+        if self._stopped or self._error is not None:
+            return
         try:
-            data = self._source.range(start, end)
-            with storage_errors(self._folder):
-                _write_fully(self._descriptor, start, data)
-            self._progress(end - start)
+            for chunk in self._source.chunks(start, end):
+                if self._stopped:
+                    return
+                with storage_errors(self._folder):
+                    _write_fully(self._descriptor, start, chunk)
+                start += len(chunk)
+                self._progress(len(chunk))
+                with self._news:
+                    self._arrived[number] = start
+                    self._news.notify_all()
         except Exception as error:  # noqa: BLE001 - raised again in those who wait
             with self._news:
                 self._error = self._error or error
-                self._news.notify_all()
-        else:
-            with self._news:
-                self._missing.discard(number)
                 self._news.notify_all()
 
 
@@ -123,11 +128,6 @@ class Spool(PinnedBytes):
     def settled(self) -> bool:
         """See PinnedBytes."""
         return self._source.settled
-
-    @property
-    def direct(self) -> PinnedBytes:
-        """The object itself: its last bytes are the last to arrive."""
-        return self._source
 
     @contextmanager
     def opened(self) -> Generator[ReadAt]:
@@ -203,7 +203,7 @@ def fetch_to(source: S3Object, path: Path, progress: Callable[[int], None]) -> N
         os.close(descriptor)
 
 
-def _write_fully(descriptor: int, position: int, data: memoryview) -> None:
-    done = 0
-    while done < len(data):
-        done += os.pwrite(descriptor, data[done:], position + done)
+def _write_fully(descriptor: int, position: int, data: bytes) -> None:
+    view, done = memoryview(data), 0
+    while done < len(view):
+        done += os.pwrite(descriptor, view[done:], position + done)

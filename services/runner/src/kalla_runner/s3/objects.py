@@ -30,15 +30,18 @@ from kalla_runner.s3.address import S3Address
 from kalla_runner.s3.errors import changed, is_passing, is_refusal, s3_code, s3_error
 
 if TYPE_CHECKING:
+    from obstore import GetResult
     from obstore.store import S3Config
 
-CONNECTIONS: Final = 8
-"""Ranges on their way at once, for all sources of a session: one connection alone rarely fills a network."""
+FEWEST_CONNECTIONS: Final = 4
+"""One connection alone rarely fills a network."""
+CONNECTIONS_A_THREAD: Final = 2
 _CONNECT_SECONDS: Final = 5
 _REQUEST_SECONDS: Final = 120
 _RETRY_SECONDS: Final = 60
 _RETRIES: Final = 4
-_BODY_ATTEMPTS: Final = 4
+_RESUMPTIONS: Final = 4
+_CHUNK_BYTES: Final = 1 << 20
 _BACKOFF_SECONDS: Final = 0.2
 
 FAILURES: Final = (BaseError, OSError, ValueError)
@@ -60,13 +63,16 @@ class S3Reading:
     Args:
         settings: the store and Kalla's credentials.
         scratch: a folder for nameless files, which vanish with this process at the latest.
+        threads: that read what comes; as many ranges are on their way at once as they can keep up with.
     """
 
-    def __init__(self, settings: S3Settings, scratch: Path) -> None:
+    def __init__(self, settings: S3Settings, scratch: Path, threads: int = 1) -> None:
         settings.credentials()
         self.endpoint = settings.endpoint
         self.scratch = scratch
-        self.fetchers = ThreadPoolExecutor(CONNECTIONS, "kalla-s3")
+        self.fetchers = ThreadPoolExecutor(
+            max(FEWEST_CONNECTIONS, CONNECTIONS_A_THREAD * threads), "kalla-s3"
+        )
         self._settings = settings
         self._stores: dict[str, S3Store] = {}
         self._lock = Lock()
@@ -152,52 +158,68 @@ class S3Object(PinnedBytes):
         """See PinnedBytes: other bytes have another ETag."""
         return True
 
+    @property
+    def near(self) -> bool:
+        """See PinnedBytes: every read is a request."""
+        return False
+
     @contextmanager
     def opened(self) -> Generator[ReadAt]:
         """See PinnedBytes."""
 
         def read_at(position: int, view: memoryview) -> int:
             end = min(position + len(view), self.size)
-            if position >= end:
-                return 0
-            view[: end - position] = self.range(position, end)
-            return end - position
+            done = 0
+            for chunk in self.chunks(position, end):
+                view[done : done + len(chunk)] = chunk
+                done += len(chunk)
+            return done
 
         yield read_at
 
-    def range(self, start: int, end: int) -> memoryview:
-        """The bytes from `start` to `end`, of the pinned state.
+    def chunks(self, start: int, end: int) -> Generator[bytes]:
+        """The bytes from `start` to `end` of the pinned state, in pieces, in order.
+
+        What breaks off on the way is taken up again where it broke.
 
         Raises:
             KallaError: SOURCE_CHANGED, ACCESS_DENIED, SOURCE_UNREACHABLE.
         """
-        for attempt in range(_BODY_ATTEMPTS):
+        failures = 0
+        while start < end:
             try:
-                return self._range(start, end)
+                for chunk in self._get(start, end).stream(_CHUNK_BYTES):
+                    start += len(chunk)
+                    failures = 0
+                    yield chunk
             except FileNotFoundError as error:
                 # It was there when it was pinned.
                 raise self.changed() from error
             except FAILURES as error:
-                last = attempt + 1 == _BODY_ATTEMPTS
-                if last or not is_passing(error) or "after" in str(error):
-                    # Requests were repeated by the client itself; a body that broke off was not.
+                # Requests are repeated by the client itself, so only a body that broke off is of interest.
+                if failures == _RESUMPTIONS or not is_passing(error) or "retries" in str(error):
                     raise s3_error(error, self.at, self.reading.endpoint) from error
-                time.sleep(_BACKOFF_SECONDS * 2**attempt * (0.5 + random.random()))  # noqa: S311 - jitter
-        raise AssertionError
+            if start < end:
+                failures += 1
+                if failures > _RESUMPTIONS:
+                    raise self._short(end - start)
+                time.sleep(_BACKOFF_SECONDS * 2**failures * (0.5 + random.random()))  # noqa: S311 - jitter
 
-    def _range(self, start: int, end: int) -> memoryview:
+    def _get(self, start: int, end: int) -> GetResult:
         store = self.reading.store(self.at.bucket)
         result = obstore.get(store, self.at.key, options={"range": (start, end), "if_match": self.e_tag})
         if (result.meta["e_tag"], result.meta["size"]) != (self.e_tag, self.size):
             raise self.changed()
-        data = memoryview(result.bytes())
-        if len(data) != end - start:
-            raise KallaError(
-                Code.SOURCE_UNREACHABLE,
-                f"The S3 store at {self.reading.endpoint} sent {len(data)} bytes of {self.name} where "
-                f"{end - start} were asked for; run again.",
-            )
-        return data
+        if result.range != (start, end):
+            raise self._short(end - start)
+        return result
+
+    def _short(self, missing: int) -> KallaError:
+        return KallaError(
+            Code.SOURCE_UNREACHABLE,
+            f"The S3 store at {self.reading.endpoint} does not send the last {missing} bytes that were asked "
+            f"for of {self.name}; run again.",
+        )
 
     def check_unchanged(self) -> None:
         """See PinnedBytes."""

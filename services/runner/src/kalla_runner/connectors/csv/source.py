@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,7 +22,7 @@ from kalla_runner.connectors.csv.parse import BadBlockError, BlockParser
 from kalla_runner.connectors.csv.passes import BLOCK_BYTES, CsvFile
 from kalla_runner.connectors.csv.records import MalformedError
 from kalla_runner.connectors.csv.sink import even_slices, write_errors
-from kalla_runner.connectors.csv.whole import Known, KnownFiles, read_whole
+from kalla_runner.connectors.csv.whole import Known, KnownFiles, guess, read_whole
 from kalla_runner.connectors.declared import declared_types, name_list
 from kalla_runner.connectors.filters import check_filters, filter_batches
 from kalla_runner.connectors.paths import allowed_path
@@ -128,14 +128,7 @@ class CsvSource(OpenSource):
         with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         try:
-            known, written = read_whole(
-                self._near(),
-                self._declared,
-                self._threads,
-                known=self._remembered(),
-                folder=folder,
-                progress=report,
-            )
+            known, written = self._read_whole(folder, report)
         finally:
             self._let_go()
         try:
@@ -152,6 +145,15 @@ class CsvSource(OpenSource):
     def check_unchanged(self) -> None:
         """Raise SOURCE_CHANGED if a file was written, replaced, added or removed since it was opened."""
         self._pinned.check_unchanged()
+
+    def _read_whole(
+        self, folder: Path | None = None, progress: Callable[[int], None] = lambda _: None
+    ) -> tuple[Known, tuple[Path, ...]]:
+        # The guess comes before what it is about is on its way here, which would keep it waiting.
+        hypothesis = self._remembered() or guess(self._nearby or self._files, self._declared)
+        return read_whole(
+            self._near(), self._declared, self._threads, hypothesis, folder=folder, progress=progress
+        )
 
     def _near(self) -> tuple[CsvFile, ...]:
         """The files where all of them are read: what lies far away is brought here once."""
@@ -186,7 +188,7 @@ class CsvSource(OpenSource):
     def _look(self) -> Known:
         known = self._remembered()
         if known is None:
-            known, _ = read_whole(self._near(), self._declared, self._threads)
+            known, _ = self._read_whole()
             self._confirm()
             self._remember(known)
         return known

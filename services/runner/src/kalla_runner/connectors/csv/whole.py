@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -56,8 +58,8 @@ def read_whole(
     files: Sequence[CsvFile],
     declared: Declared,
     threads: int,
+    hypothesis: Known,
     *,
-    known: Known | None = None,
     folder: Path | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[Known, tuple[Path, ...]]:
@@ -67,29 +69,27 @@ def read_whole(
         files: what is read, in order; all with the same columns.
         declared: types by column name that win over what the values look like.
         threads: how many lanes are read at once.
-        known: an earlier result for the same files in the same state, which saves guessing.
+        hypothesis: what `guess` says, or an earlier result for the same files in the same state.
         folder: where the IPC files go.
         progress: told the bytes done so far in the present pass.
 
     Raises:
         KallaError: INVALID_DATA, SCHEMA_MISMATCH, SOURCE_CHANGED, STORAGE_FULL, ...
     """
-    names = files[0].dialect.names
-    strict = known.strict if known else frozenset[int]()
-    columns = known.columns if known else _column_types(names, declared, _guess(files))
     # Each failure under the simple rule makes at least one more file strict.
     for _ in range(_MOST_PASSES + len(files)):
-        hypothesis = Known(names, columns, 0, strict)
+        columns = hypothesis.columns
         try:
             result = Pass(hypothesis.read_as(files), columns, folder, progress).run(threads)
         except StrictNeededError as error:
-            strict |= error.files
+            hypothesis = replace(hypothesis, strict=hypothesis.strict | error.files)
             continue
-        found = _column_types(names, declared, [shape.data_type for shape in result.seen])
+        types = [shape.data_type for shape in result.seen]
+        found = _column_types(hypothesis.names, declared, types)
         if found == columns:
             return replace(hypothesis, rows=result.rows), result.written
         _remove(result.written)
-        columns = found
+        hypothesis = replace(hypothesis, columns=found)
     for file in files:
         file.source.confirm()
     raise KallaError(Code.INTERNAL, f"The types of {files[0].source.name} could not be settled.")
@@ -105,34 +105,49 @@ def _column_types(names: Sequence[str], declared: Declared, found: list[pa.DataT
     return ColumnTypes(types, tuple(name in declared for name in names))
 
 
-def _guess(files: Sequence[CsvFile]) -> list[pa.DataType]:
+def guess(files: Sequence[CsvFile], declared: Declared) -> Known:
     """Types of a few rows from all over the source. A wrong guess costs a second pass, nothing else."""
-    shapes = [Shape(Kind.NULL)] * len(files[0].dialect.names)
-    for file in (files[0], *files[1 :: max(1, len(files) // _SAMPLES)]):
-        # Of the other files their first rows do: each lies elsewhere in the source already.
-        for found in _samples(file, inside=file is files[0]):
+    names = files[0].dialect.names
+    shapes = [Shape(Kind.NULL)] * len(names)
+    others = files[1 :: max(1, len(files) // _SAMPLES)]
+    # Of the other files their first rows do: each lies elsewhere in the source already.
+    looks = [*_looks(files[0]), *(partial(_first_rows, file, BlockParser(file.dialect)) for file in others)]
+    with ThreadPoolExecutor(len(looks), "kalla-sample") as pool:
+        # Where the source lies far away each is a request, and all are asked for at once.
+        samples = list(pool.map(_tried, looks))
+    for found in samples:
+        if found is not None:
             shapes = [one.join(other) for one, other in zip(shapes, found, strict=True)]
-    return [shape.data_type for shape in shapes]
+    columns = _column_types(names, declared, [shape.data_type for shape in shapes])
+    return Known(names, columns, 0, frozenset())
 
 
-def _samples(file: CsvFile, *, inside: bool) -> Iterator[list[Shape]]:
+def _looks(file: CsvFile) -> list[Callable[[], list[Shape]]]:
+    """Its first rows, and of a large file some from the middle and the end."""
     parser, start = BlockParser(file.dialect), file.dialect.data_start
-    places = [start]
     size = file.source.size - start
+    looks: list[Callable[[], list[Shape]]] = [partial(_first_rows, file, parser)]
     narrow = len(file.dialect.names) <= _SAMPLED_COLUMNS
-    if inside and size > 4 * file.block_bytes and narrow and not is_gzip(file.source):
-        places += [start + size * part // _SAMPLES for part in range(1, _SAMPLES)]
+    if size > 4 * file.block_bytes and narrow and not is_gzip(file.source):
+        places = [start + size * part // _SAMPLES for part in range(1, _SAMPLES)]
+        if not file.source.near:
+            # A request costs more than it saves in second passes, but the end tells most.
+            places.clear()
         places.append(max(file.source.size - _SAMPLE_BYTES, start))
-    for number, place in enumerate(places):
-        try:
-            yield _sample(file, parser, place) if number else _first_rows(file, parser)
-        except (UnprovenError, BadBlockError, MalformedError):
-            continue
+        looks += [partial(_sample, file, parser, place) for place in places]
+    return looks
+
+
+def _tried(look: Callable[[], list[Shape]]) -> list[Shape] | None:
+    try:
+        return look()
+    except (UnprovenError, BadBlockError, MalformedError):
+        return None
 
 
 def _first_rows(file: CsvFile, parser: BlockParser) -> list[Shape]:
     start, delimiter = file.dialect.data_start, file.dialect.delimiter
-    with open_bytes(file.source.direct, start) as text:
+    with open_bytes(file.source, start) as text:
         for block in read_blocks(text.read_into, start, _FIRST_BYTES, delimiter, strict=file.strict):
             return [shape_of(values) for values in parser.parse(block)]
     return [Shape(Kind.NULL)] * len(file.dialect.names)
@@ -141,7 +156,7 @@ def _first_rows(file: CsvFile, parser: BlockParser) -> list[Shape]:
 def _sample(file: CsvFile, parser: BlockParser, place: int) -> list[Shape]:
     """The shapes of rows in the middle; only a guess, for the place may lie in a quoted field."""
     buffer = bytearray(_SAMPLE_BYTES)
-    with open_bytes(file.source.direct, place) as text:
+    with open_bytes(file.source, place) as text:
         filled = text.read_into(memoryview(buffer))
     start = buffer.find(b"\n", 0, filled) + 1
     piece = bytes(buffer[start:filled])
