@@ -53,3 +53,17 @@ def test_a_threshold_that_turns_out_negative_fails_the_run(
         run(plan, sides, tmp_path / "out")
     assert caught.value.code is Code.INVALID_DATA
     assert "threshold" in caught.value.message
+
+
+def test_trap_05_a_row_whose_lists_hold_no_whole_key_is_no_match(tmp_path: Path) -> None:
+    left = stage(tmp_path, "l", pa.table({"id": [1, 2], "ref": ["a", "b"]}), ("id",))
+    parts = {"ref": ["a", "a", "b", "b"], "k1": ["x", None, "x", None], "k2": [None, "y", "y", "y"]}
+    right = stage(tmp_path, "r", pa.table(parts), ("k1", "k2"))
+    sql = (
+        "SELECT l.id, array_agg(r.k1) AS k1, array_agg(r.k2) AS k2 "
+        "FROM l JOIN r ON l.ref = r.ref GROUP BY l.id"
+    )
+    result = run(plan_match(sql, left.info, right.info, []), [left, right], tmp_path / "out")
+    assert [row[0] for row in result.rows[0]] == [2]
+    assert [row[0] for row in result.rows[1]] == [1]
+    assert [row[1:] for row in result.rows[2]] == [("x", None), (None, "y"), (None, "y")]

@@ -86,15 +86,16 @@ class _WrittenKey:
                 )
 
     def present(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows in which every list names at least one key: array_agg over no partner gives [NULL]."""
-        for name in self._lists:
-            column = batch.column(name)
-            parents = pc.call_function("list_parent_indices", [column])
-            named = pc.call_function("list_flatten", [column]).is_valid()
-            present = np.zeros(batch.num_rows, dtype=np.bool_)
-            present[parents.filter(named).to_numpy()] = True
-            batch = batch.filter(pa.array(present))
-        return batch
+        """The rows whose lists name at least one key: array_agg over no partner gives [NULL]."""
+        lists = [batch.column(name) for name in self._columns if name in self._lists]
+        if not lists:
+            return batch
+        # Lists of one key are gathered alike: what stands in one place of them is the key of one row.
+        named = np.logical_and.reduce([_valid(column) for column in lists])
+        parents = pc.call_function("list_parent_indices", [lists[0]]).to_numpy()
+        present = np.zeros(batch.num_rows, dtype=np.bool_)
+        present[parents[named]] = True
+        return batch.filter(pa.array(present))
 
     def marks(self, session: SessionContext) -> Bits:
         """Mark the rows whose key was written: an equality, so a key with a NULL never is."""
@@ -126,3 +127,8 @@ class _WrittenKey:
         # Distinct keys, or keys that are double on both sides would be compared n times m.
         distinct = f"SELECT DISTINCT {', '.join(names)} FROM (SELECT {values} FROM {_KEYS})"  # noqa: S608 - quoted
         return f"SELECT s.{ROW_COLUMN} FROM {_SIDE} s LEFT SEMI JOIN ({distinct}) m ON {equal}"  # noqa: S608
+
+
+def _valid(lists: pa.Array) -> Bits:
+    """For each element of all lists in turn whether it is no NULL."""
+    return pc.call_function("list_flatten", [lists]).is_valid().to_numpy(zero_copy_only=False)
