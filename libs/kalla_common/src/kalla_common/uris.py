@@ -10,7 +10,7 @@ MASK: Final = "***"
 
 # user[:password]@ directly after scheme://, up to the last @ before the path begins.
 _USERINFO: Final = re.compile(
-    r"^(?P<head>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/?#:@]*):(?P<secret>[^/?#]+)@"
+    r"^(?P<head>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/?#:@]*):(?P<secret>[^/?#]*)@"
 )
 # A password with an unescaped / ? or # hides the @: then all up to the last @ is taken for it.
 _LOOSE_USERINFO: Final = re.compile(
