@@ -76,9 +76,8 @@ def events(kalla: Kalla, **body: Any) -> list[tuple[str, Any]]:
     """The server-sent events of an answer, to their end."""
     found: list[tuple[str, Any]] = []
     name = ""
-    with kalla.http.stream(
-        "POST", "/api/chat", json=body, headers={"accept": "text/event-stream"}
-    ) as response:
+    headers = {"accept": "text/event-stream"}
+    with kalla.http.stream("POST", "/api/chat", json=body, headers=headers) as response:
         assert response.status_code == 200
         assert response.headers["content-type"].startswith("text/event-stream")
         for line in response.iter_lines():
@@ -96,7 +95,7 @@ PAID = ROWS - 6
 
 
 def sources(invoices: Path, payments: Path) -> None:
-    """Two CSV files: keys of different names, a cent of difference here and there, two currencies, injections."""
+    """Two CSV files: keys of different names, a cent of difference at times, two currencies, injections."""
     left, right = ["invoice_no,client,total,currency,issued"], ["id,reference,paid,currency,day"]
     for number in range(1, ROWS + 1):
         cents, currency = 10_000 + 7_919 * number, "EUR" if number % 4 == 0 else "USD"

@@ -178,7 +178,8 @@ def test_messages_to_one_session_are_answered_one_after_the_other(chat: Chat) ->
     chat.send(message="hello")
     texts = [f"within {number} cents" for number in range(1, 7)]
     with ThreadPoolExecutor(len(texts)) as pool:
-        answers = list(pool.map(lambda text: chat.post(message=text), texts))
+        pending = [pool.submit(chat.post, message=text) for text in texts]
+        answers = [one.result() for one in pending]
     assert [a.status for a in answers] == [200] * len(texts)
     messages = chat.session()["messages"]
     assert [m["role"] for m in messages] == ["user", "assistant"] * (len(texts) + 1)
@@ -192,7 +193,8 @@ def test_two_presses_of_one_button_start_one_run(chat: Chat) -> None:
     card = chat.card("rule_summary")
     press = {"card_response": {"card_id": card["card_id"], "action": "confirm"}}
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda _: chat.post(**press), range(2)))
+        pending = [pool.submit(chat.post, **press) for _ in range(2)]
+        answers = [one.result() for one in pending]
     assert [a.status for a in answers] == [200, 200]
     chat.finished()
     recipe_id = chat.session()["recipe_draft"]["recipe_id"]

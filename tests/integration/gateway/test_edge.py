@@ -136,7 +136,7 @@ async def test_openapi_has_an_example_for_every_body_and_no_422_of_the_framework
         for operation in operations.values()
         if "requestBody" in operation
     ]
-    assert len(bodies) == 10
+    assert len(bodies) == 11
     for name in bodies:
         assert "example" in schema["components"]["schemas"][name], name
     assert "HTTPValidationError" not in json.dumps(schema)

@@ -42,7 +42,9 @@ def test_operations_names_every_setting(settings: type[CommonSettings]) -> None:
     assert not [name for name in common if name not in page]
 
 
-@pytest.mark.parametrize(("prefix", "settings"), [("GATEWAY", GatewaySettings), ("RUNNER", RunnerSettings), ("CHAT", ChatSettings)])
+@pytest.mark.parametrize(
+    ("prefix", "settings"), [("GATEWAY", GatewaySettings), ("RUNNER", RunnerSettings), ("CHAT", ChatSettings)]
+)
 def test_operations_names_no_setting_that_does_not_exist(prefix: str, settings: type[CommonSettings]) -> None:
     for page in PAGES:
         for name in re.findall(rf"KALLA_{prefix}_([A-Z_]+)", page.read_text()):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from grpc import aio
 from kalla.catalog.v1 import catalog_pb2
 from kalla.catalog.v1 import catalog_service_pb2 as pb
 from kalla.catalog.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from kalla_common.domain import Recipe, SourceSpec
+from kalla_common.errors import Code, KallaError
 from kalla_common.rpc import convert
 
 from kalla_chat.work.ports import CatalogRun, RegisteredSource
@@ -17,52 +18,68 @@ CALL_SECONDS: Final = 10.0
 CREATE_SECONDS: Final = 30.0
 
 
+_UNANSWERED: Final = {
+    Code.GATEWAY_UNAVAILABLE: "Kalla's gateway cannot be reached; check that it runs and try again.",
+    Code.DEADLINE_EXCEEDED: "Kalla's gateway did not answer in time; try again.",
+}
+
+
 class GrpcCatalog:
     """`work.ports.Catalog` over a channel made by `kalla_common.rpc.client.make_channel`."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self._stub = CatalogServiceStub(channel)
 
+    async def _call(self, method: str, request: Any, seconds: float = CALL_SECONDS) -> Any:
+        """One call; errors of the connection say which service it was that did not answer."""
+        try:
+            return await getattr(self._stub, method)(request, timeout=seconds)
+        except KallaError as error:
+            message = _UNANSWERED.get(error.code)
+            if message is None or error.details:
+                raise
+            raise KallaError(error.code, message) from error
+
     async def sources(self) -> tuple[RegisteredSource, ...]:
         """See Catalog."""
-        answer = await self._stub.ListSources(pb.ListSourcesRequest(), timeout=CALL_SECONDS)
+        answer = await self._call("ListSources", pb.ListSourcesRequest())
         return tuple(_source(message) for message in answer.sources)
 
     async def source(self, alias: str) -> RegisteredSource:
         """See Catalog."""
-        answer = await self._stub.GetSource(pb.GetSourceRequest(alias=alias), timeout=CALL_SECONDS)
+        answer = await self._call("GetSource", pb.GetSourceRequest(alias=alias))
         return _source(answer.source)
 
     async def resolved(self, alias: str) -> SourceSpec:
         """See Catalog."""
-        answer = await self._stub.ResolveSource(pb.ResolveSourceRequest(alias=alias), timeout=CALL_SECONDS)
+        answer = await self._call("ResolveSource", pb.ResolveSourceRequest(alias=alias))
         return convert.source_from_proto(answer.source)
 
     async def register(self, alias: str, uri: str, source_type: str) -> None:
         """See Catalog."""
         request = pb.RegisterSourceRequest(alias=alias, uri=uri, source_type=source_type)
-        await self._stub.RegisterSource(request, timeout=CALL_SECONDS)
+        await self._call("RegisterSource", request)
 
     async def save_recipe(self, recipe: Recipe) -> None:
         """See Catalog."""
         request = pb.SaveRecipeRequest(recipe=convert.recipe_to_proto(recipe))
-        await self._stub.SaveRecipe(request, timeout=CALL_SECONDS)
+        await self._call("SaveRecipe", request)
 
     async def create_run(self, recipe_id: str, scoped: tuple[SourceSpec, ...]) -> CatalogRun:
         """See Catalog."""
         sources = [convert.source_to_proto(source) for source in scoped]
         request = pb.CreateRunRequest(recipe_id=recipe_id, resolved_sources=sources)
-        answer = await self._stub.CreateRun(request, timeout=CREATE_SECONDS)
+        answer = await self._call("CreateRun", request, CREATE_SECONDS)
         return _run(answer.run)
 
     async def run(self, run_id: str) -> CatalogRun:
         """See Catalog."""
-        answer = await self._stub.GetRun(pb.GetRunRequest(run_id=run_id), timeout=CALL_SECONDS)
+        answer = await self._call("GetRun", pb.GetRunRequest(run_id=run_id))
         return _run(answer.run)
 
     async def runs_of(self, recipe_id: str) -> tuple[CatalogRun, ...]:
         """See Catalog."""
-        answer = await self._stub.ListRuns(pb.ListRunsRequest(), timeout=CALL_SECONDS)
+        answer = await self._call("ListRuns", pb.ListRunsRequest())
         return tuple(_run(message) for message in answer.runs if message.recipe_id == recipe_id)
 
 

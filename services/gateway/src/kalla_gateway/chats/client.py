@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
+from contextlib import contextmanager
 from typing import Final
 
 from grpc import aio
@@ -12,6 +13,10 @@ from kalla.chat.v1.chat_service_pb2_grpc import ChatServiceStub
 from kalla_common.errors import Code, KallaError
 
 CALL_SECONDS: Final = 15.0
+_UNANSWERED: Final = {
+    Code.CHAT_UNAVAILABLE: "The chat service cannot be reached; check that it runs and try again.",
+    Code.DEADLINE_EXCEEDED: "The chat service did not answer in time; try again.",
+}
 
 
 class ChatClient:
@@ -28,24 +33,39 @@ class ChatClient:
 
     async def create(self) -> session_pb2.Session:
         """Begin a session."""
-        answer = await self._stub.CreateSession(pb.CreateSessionRequest(), timeout=CALL_SECONDS)
+        with _naming_chat():
+            answer = await self._stub.CreateSession(pb.CreateSessionRequest(), timeout=CALL_SECONDS)
         return answer.session
 
     async def session(self, session_id: str) -> session_pb2.Session:
         """A whole session; SESSION_NOT_FOUND."""
         request = pb.GetSessionRequest(session_id=session_id)
-        answer = await self._stub.GetSession(request, timeout=CALL_SECONDS)
+        with _naming_chat():
+            answer = await self._stub.GetSession(request, timeout=CALL_SECONDS)
         return answer.session
 
     async def answer(self, request: pb.SendMessageRequest) -> pb.Answer:
         """The answer to a message; what may follow it is left alone."""
-        stream = self._stub.SendMessage(request, timeout=self._answer_seconds)
-        async for event in stream:
-            if event.WhichOneof("event") == "answer":
-                return event.answer
+        with _naming_chat():
+            async for event in self._stub.SendMessage(request, timeout=self._answer_seconds):
+                if event.WhichOneof("event") == "answer":
+                    return event.answer
         raise KallaError(Code.CHAT_UNAVAILABLE, "The chat service gave no answer; send the message again.")
 
     async def events(self, request: pb.SendMessageRequest) -> AsyncIterator[pb.SendMessageResponse]:
         """All events, to the end of a run that the message started."""
-        async for event in self._stub.SendMessage(request, timeout=None):
-            yield event
+        with _naming_chat():
+            async for event in self._stub.SendMessage(request, timeout=None):
+                yield event
+
+
+@contextmanager
+def _naming_chat() -> Generator[None]:
+    """Let errors of the connection say which service it was that did not answer."""
+    try:
+        yield
+    except KallaError as error:
+        message = _UNANSWERED.get(error.code)
+        if message is None or error.details:
+            raise
+        raise KallaError(error.code, message) from error
