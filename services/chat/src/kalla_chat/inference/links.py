@@ -13,8 +13,8 @@ import pyarrow as pa
 from kalla_chat.inference.columns import Codes, Column, Family, Ints
 from kalla_chat.inference.views import PLAIN, View
 
-MAX_PAIRS: Final = 1_000_000
-"""Pairs of rows that are held at once: two numbers each, 16 MB."""
+MAX_PAIRS: Final = 3_000_000
+"""Pairs of rows that are held at once: two numbers each, 48 MB."""
 
 _SMALL_CODES: Final = 1 << 22
 """Values below this are codes as they are; counting them takes 32 MB."""
