@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench stubs fuzz constraints clean
+.PHONY: help setup demo up test check bench inference stubs fuzz constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,9 @@ bench: $(VENV)/.dev ## Measure Kalla against other tools
 	$(BIN)/python -m benchmarks.run $(ARGS)
 	$(BIN)/python -m benchmarks.postgres
 	$(BIN)/python -m benchmarks.s3
+
+inference: $(VENV)/.dev ## Measure how well match recipes are inferred; ARGS="--rows 100000 --seeds 1"
+	$(BIN)/python -m benchmarks.inference $(ARGS)
 
 fuzz: $(VENV)/.dev ## Compare Kalla with DuckDB on CASES random cases (default 5000)
 	$(BIN)/python -m tests.differential --cases $(or $(CASES),5000)

@@ -24,6 +24,7 @@ def state_of(processes: dict[str, tuple[int, float]], pid: int = 1) -> RunningSt
         gateway="http://127.0.0.1:1",
         runner="",
         catalog_grpc="",
+        chat_grpc="",
         runner_grpc="",
         runner_flight="",
         database="",

@@ -151,7 +151,7 @@ def test_a_busy_server_is_asked_again_for_less_and_no_row_is_lost(indices: Indic
     with proxied(indices.address, busy) as place, ReadSession(()) as session:
         source = SearchConnector().open(SourceSpec("t", f"opensearch://{place}/{index}"), session)
         assert sorted(read_rows(source).column("v").to_pylist()) == list(range(900))
-    assert sizes[:3] == [200, 100, 50]
+    assert sizes[:3] == [25, 12, 6]
 
 
 def test_a_server_that_stays_busy_is_an_error_in_the_end(indices: Indices) -> None:
@@ -193,7 +193,7 @@ def test_trap_06_fewer_hits_than_the_server_counted_are_an_error(indices: Indice
         error = failure_of(f"opensearch://{place}/{index}")
     assert error.code is Code.SOURCE_CHANGED
     assert "counted 300 documents" in error.message
-    assert "gave 200" in error.message
+    assert "gave 25" in error.message
 
 
 def test_a_user_who_may_not_ask_what_the_server_is_still_reads(indices: Indices) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import datafusion
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from kalla_common.domain import FilterCondition, FilterOp, FilterScalar
 from kalla_runner.connectors.filters import apply_filters, check_filters
@@ -154,6 +154,9 @@ def conditions(draw: st.DrawFn) -> FilterCondition:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(conditions(), min_size=1, max_size=2))
+@example([FilterCondition("half", FilterOp.EQ, (Decimal("0.1"),))])
+@example([FilterCondition("float", FilterOp.LTE, (Decimal("0.1"),))])
+@example([FilterCondition("double", FilterOp.GTE, (0,))])
 def test_trap_15_what_is_asked_of_the_engine_never_leaves_out_a_row(
     awkward: Awkward, filters: list[FilterCondition]
 ) -> None:

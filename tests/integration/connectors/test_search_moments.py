@@ -74,9 +74,9 @@ def test_a_page_far_behind_is_reached_without_the_documents_before_it(
         asked: list[tuple[int, bool]] = []
         page = server.PointInTime.page
 
-        def told(self: server.PointInTime, body: Mapping[str, Any]) -> Any:
+        def told(self: server.PointInTime, body: Mapping[str, Any], parse: Any) -> Any:
             asked.append((body["size"], body["_source"]))
-            return page(self, body)
+            return page(self, body, parse)
 
         monkeypatch.setattr(server.PointInTime, "page", told)
         assert read_rows(source, 5, 2990).equals(whole.slice(2990, 5))

@@ -16,9 +16,9 @@ import trustme
 from kalla_common.domain import SourceSpec
 from kalla_common.errors import Code, KallaError
 from kalla_common.rpc.flight import flight_errors, wrap_stream
+from kalla_common.runner.ports import SourceRows
+from kalla_common.runner.rows import FlightRows
 from kalla_common.settings import TlsSettings
-from kalla_gateway.runner.ports import SourceRows
-from kalla_gateway.runner.rows import FlightRows
 from pyarrow import flight
 
 ROWS = SourceRows(SourceSpec("a", "/a.csv"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from kalla_common.domain import JobProgress, JobState
-from kalla_gateway.runner.ports import JobView
+from kalla_common.runner.ports import JobView
 from kalla_gateway.runs import repository
 from kalla_gateway.runs import service as runs
 from kalla_gateway.runs.planning import RunRequest, plan_run

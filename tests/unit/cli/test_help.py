@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 runner = CliRunner()
 
 
-@pytest.mark.parametrize("command", ["up", "demo", "status", "version"])
+@pytest.mark.parametrize("command", ["up", "demo", "chat", "status", "version"])
 def test_the_help_of_a_command_has_an_example(command: str) -> None:
     result = runner.invoke(app, [command, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
@@ -18,7 +18,7 @@ def test_the_help_of_a_command_has_an_example(command: str) -> None:
 
 def test_kalla_without_arguments_names_all_commands() -> None:
     result = runner.invoke(app, [], env={"COLUMNS": "200"})
-    for command in ("up", "demo", "status", "version"):
+    for command in ("up", "demo", "chat", "status", "version"):
         assert f" {command} " in result.output
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from kalla_chat.settings import ChatSettings
 from kalla_common.s3 import S3Settings, take_s3_settings
 from kalla_gateway.settings import GatewaySettings
 from kalla_runner.settings import RunnerSettings
@@ -23,7 +24,13 @@ RESOURCES: list[dict[str, Any]] = [
     for document in yaml.safe_load_all((BASE / name).read_text())
 ]
 WORKLOADS = [resource for resource in RESOURCES if resource["kind"] in {"Deployment", "StatefulSet"}]
-SETTINGS = {"kalla-gateway": GatewaySettings, "kalla-runner": RunnerSettings}
+SETTINGS = {
+    "kalla-gateway": GatewaySettings,
+    "kalla-runner": RunnerSettings,
+    "kalla-chat": ChatSettings,
+}
+HTTP = {"kalla-gateway", "kalla-runner"}
+"""Services that say over HTTP how they are; the others say it over gRPC."""
 
 STORE = {
     "region": "eu-north-1",
@@ -93,7 +100,8 @@ def test_the_literal_values_are_accepted_by_the_service(
             monkeypatch.setenv(variable["name"], STORE[variable["valueFrom"]["configMapKeyRef"]["key"]])
         elif "valueFrom" in variable:
             monkeypatch.setenv(variable["name"], "kalla-runner-0")
-    assert take_s3_settings().configured
+    stored = any(variable["name"].startswith("AWS_") for variable in container_of(workload)["env"])
+    assert take_s3_settings().configured == stored
     SETTINGS[workload["metadata"]["name"]]()  # pyright: ignore[reportCallIssue] - from the environment
 
 
@@ -119,9 +127,12 @@ def test_service_links_do_not_overwrite_settings(workload: dict[str, Any]) -> No
 @pytest.mark.parametrize("workload", WORKLOADS, ids=name_of)
 def test_probes_and_resources_are_set(workload: dict[str, Any]) -> None:
     container = container_of(workload)
-    assert container["livenessProbe"]["httpGet"] == {"path": "/health", "port": "http"}
-    assert container["startupProbe"]["httpGet"] == {"path": "/health", "port": "http"}
-    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "http"}
+    probes = [container[f"{name}Probe"] for name in ("liveness", "startup", "readiness")]
+    if workload["metadata"]["name"] in HTTP:
+        paths = ["/health", "/health", "/ready"]
+        assert [p["httpGet"] for p in probes] == [{"path": path, "port": "http"} for path in paths]
+    else:
+        assert [p["grpc"] for p in probes] == [{"port": container["ports"][0]["containerPort"]}] * 3
     assert {"cpu", "memory"} == set(container["resources"]["requests"])
     assert "memory" in container["resources"]["limits"]
 
@@ -143,7 +154,8 @@ def test_selectors_ports_and_volumes_fit_together(workload: dict[str, Any]) -> N
 
 
 def test_the_ports_are_those_the_services_listen_on() -> None:
-    gateway, runner = (container_of(workload) for workload in WORKLOADS)
+    chat, gateway, runner = (container_of(workload) for workload in WORKLOADS)
+    assert [port["containerPort"] for port in chat["ports"]] == [ChatSettings.model_fields["port"].default]
     fields = GatewaySettings.model_fields
     assert [p["containerPort"] for p in gateway["ports"]] == [
         fields["port"].default,
@@ -157,7 +169,7 @@ def test_the_ports_are_those_the_services_listen_on() -> None:
 def test_secrets_come_from_the_secret_alone() -> None:
     for workload in WORKLOADS:
         for variable in container_of(workload)["env"]:
-            if any(word in variable["name"] for word in ("SECRET", "DATABASE", "ACCESS_KEY")):
+            if any(word in variable["name"] for word in ("SECRET", "DATABASE", "ACCESS_KEY", "API_KEY")):
                 assert variable["valueFrom"]["secretKeyRef"]["name"] == "kalla"
     assert not [resource for resource in RESOURCES if resource["kind"] == "Secret"]
 
@@ -169,14 +181,15 @@ def test_runners_keep_their_names_so_that_they_go_on_with_their_runs() -> None:
     assert executor["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
 
 
-@pytest.mark.parametrize("name", ["kalla-gateway", "kalla-runner"])
+@pytest.mark.parametrize("name", ["kalla-gateway", "kalla-runner", "kalla-chat"])
 def test_each_service_has_a_disruption_budget_and_a_network_policy(name: str) -> None:
     kinds = {resource["kind"] for resource in RESOURCES if resource["metadata"]["name"] == name}
     assert {"PodDisruptionBudget", "NetworkPolicy", "Service"} <= kinds
 
 
-def test_the_runner_hears_kalla_alone() -> None:
-    policy = next(r for r in RESOURCES if name_of(r) == "NetworkPolicy-kalla-runner")
+@pytest.mark.parametrize("name", ["kalla-runner", "kalla-chat"])
+def test_runner_and_chat_hear_kalla_alone(name: str) -> None:
+    policy = next(r for r in RESOURCES if name_of(r) == f"NetworkPolicy-{name}")
     for rule in policy["spec"]["ingress"]:
         assert rule["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "kalla"}}}]
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from kalla_chat.settings import ChatSettings
 from kalla_common.settings import CommonSettings, TlsSettings
 from kalla_gateway.settings import GatewaySettings
 from kalla_runner.settings import RunnerSettings
@@ -29,7 +30,7 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
-@pytest.mark.parametrize("settings", [GatewaySettings, RunnerSettings])
+@pytest.mark.parametrize("settings", [GatewaySettings, RunnerSettings, ChatSettings])
 def test_operations_names_every_setting(settings: type[CommonSettings]) -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     prefix = str(settings.model_config.get("env_prefix"))
@@ -41,7 +42,7 @@ def test_operations_names_every_setting(settings: type[CommonSettings]) -> None:
     assert not [name for name in common if name not in page]
 
 
-@pytest.mark.parametrize(("prefix", "settings"), [("GATEWAY", GatewaySettings), ("RUNNER", RunnerSettings)])
+@pytest.mark.parametrize(("prefix", "settings"), [("GATEWAY", GatewaySettings), ("RUNNER", RunnerSettings), ("CHAT", ChatSettings)])
 def test_operations_names_no_setting_that_does_not_exist(prefix: str, settings: type[CommonSettings]) -> None:
     for page in PAGES:
         for name in re.findall(rf"KALLA_{prefix}_([A-Z_]+)", page.read_text()):

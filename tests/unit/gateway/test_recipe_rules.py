@@ -49,6 +49,7 @@ def test_the_example_of_the_reference_is_valid_and_comes_back_as_it_was() -> Non
         replace(RECIPE, match_sql="\n"),
         replace(RECIPE, right=replace(RECIPE.right, alias="l")),
         replace(RECIPE, right=replace(RECIPE.right, alias="rates")),
+        replace(RECIPE, right=replace(RECIPE.right, alias="Rates")),
         replace(RECIPE, right=replace(RECIPE.right, alias="")),
         replace(RECIPE, right=replace(RECIPE.right, type="oracle")),
         replace(RECIPE, right=replace(RECIPE.right, primary_key=())),

@@ -39,7 +39,7 @@ class RunningState:
     Attributes:
         ready: whether all services said they are ready.
         gateway, runner: base URLs.
-        catalog_grpc, runner_grpc, runner_flight: host:port.
+        catalog_grpc, chat_grpc, runner_grpc, runner_flight: host:port.
         database: host:port of the embedded PostgreSQL, "" with a database of one's own.
         s3: endpoint of the embedded S3 store, "" with a store of one's own.
         pid: process id of `kalla up`.
@@ -50,6 +50,7 @@ class RunningState:
     gateway: str
     runner: str
     catalog_grpc: str
+    chat_grpc: str
     runner_grpc: str
     runner_flight: str
     database: str

@@ -14,7 +14,7 @@ from kalla_common.errors import Code, KallaError
 from kalla_common.s3 import S3Settings, take_s3_settings
 from rich.console import Console
 
-from kalla_cli.home import DEFAULT_HOME
+from kalla_cli.home import DEFAULT_HOME, find_home
 from kalla_cli.stopping import Stopped, StopRequest, stop_signals
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""Reconcile two data sources exactly, with proof that no row was lost.
 
-    See it work: `kalla demo`. Work with it: `kalla up`, then the REST API on port 3001.
+    See it work: `kalla demo`. Work with it: `kalla up`, then `kalla chat`, or the REST API on port 3001.
     """,
 )
 
@@ -43,7 +43,7 @@ def up(
     *,
     home: HomeOption = Path(DEFAULT_HOME),
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="REST API; its gRPC is the next port. 0: free ones.")
+        int, typer.Option(min=0, max=65535, help="REST API; gRPC and chat are the next two. 0: free ones.")
     ] = 3001,
     runner_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Runner; gRPC and Flight are the next two. 0: free ones.")
@@ -86,7 +86,7 @@ def up(
 ) -> None:
     """Start Kalla on this machine; Ctrl-C stops it.
 
-    Starts PostgreSQL, an S3 store, the runner and the gateway as processes of their own, and says
+    Starts PostgreSQL, an S3 store, the runner, the gateway and the chat as processes of their own, and says
     when they are ready and where. All state is in the home folder and is there again at the next start.
 
     Example: `kalla up --port 8080 --allow-path /data/exports`
@@ -123,6 +123,62 @@ def demo(
         # The demonstration has a store of its own, whatever the environment says.
         take_s3_settings()
         run_demo(home, rows, seed, stop_request)
+
+
+@app.command()
+def chat(
+    *,
+    message: Annotated[
+        list[str] | None,
+        typer.Option("--message", "-m", help="Say this instead of reading lines; repeatable, in order."),
+    ] = None,
+    upload: Annotated[
+        list[Path] | None,
+        typer.Option("--upload", "-u", help="CSV file to upload and use as a source; repeatable."),
+    ] = None,
+    session: Annotated[str, typer.Option(help="Go on with the session of this id.")] = "",
+    url: Annotated[
+        str,
+        typer.Option(help="REST API of a Kalla; default: the one that runs on the home.", envvar="KALLA_URL"),
+    ] = "",
+    home: HomeOption = Path(DEFAULT_HOME),
+) -> None:
+    """Find out in a conversation which rows of two sources match, and run it.
+
+    Name two registered sources, or upload two CSV files. Kalla shows some rows, asks about example
+    pairs, finds the rule, tries it on your data, shows what came out, and runs it when you say so.
+    Buttons have numbers: type one, or answer in your own words:
+
+    - match invoices to payments on reference and amount within 2 cents, only USD
+    - 1 and 3 are right, 2 is wrong
+    - within 5 days
+    - other source
+    - run it
+
+    Without a terminal it reads a line a message from standard input and prints plain text; it exits
+    with 1 at the first error.
+
+    Example: `kalla chat --upload invoices.csv --upload payments.csv`
+    """
+    from kalla_cli.chat.talk import run_chat  # noqa: PLC0415
+
+    try:
+        run_chat(url or _gateway_of(home), session, tuple(message or ()), tuple(upload or ()))
+    except KallaError as error:
+        _fail(error.message)
+    except KeyboardInterrupt:
+        sys.exit(_SIGNAL_BASE + 2)
+
+
+def _gateway_of(home: Path) -> str:
+    """The address of the Kalla that runs on a home."""
+    state = find_home(home).read_state()
+    if state is None or not find_home(home).in_use():
+        raise KallaError(
+            Code.INVALID_REQUEST,
+            f"Kalla does not run on {find_home(home).path}; start it with kalla up, or name one with --url.",
+        )
+    return state.gateway
 
 
 @app.command()

@@ -31,6 +31,14 @@ class RestClient:
     ) -> None:
         self._http.close()
 
+    def close(self) -> None:
+        """End the connections."""
+        self._http.close()
+
+    def error_of(self, response: httpx.Response) -> KallaError:
+        """The error that a failed answer names."""
+        return _error(response)
+
     def get(self, path: str, **parameters: str | int) -> Any:
         """The JSON answer of GET; numbers are int or Decimal."""
         return self._answer("GET", path, parameters=parameters)

@@ -1,4 +1,4 @@
-"""Where the two services listen, and the environment that tells them so."""
+"""Where the three services listen, and the environment that tells them so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Addresses:
     """All addresses of one Kalla.
 
     Attributes:
-        gateway_ports: REST, CatalogService.
+        gateway_ports: REST, CatalogService, and ChatService of the chat service.
         runner_ports: HTTP, gRPC, Flight.
         database: host:port of the embedded PostgreSQL, "" with a database of one's own.
         s3: endpoint of the embedded S3 store, "" with a store of one's own.
@@ -35,6 +35,11 @@ class Addresses:
     def catalog_grpc(self) -> str:
         """host:port of CatalogService."""
         return f"{LOOPBACK}:{self.gateway_ports[1]}"
+
+    @property
+    def chat_grpc(self) -> str:
+        """host:port of ChatService."""
+        return f"{LOOPBACK}:{self.gateway_ports[2]}"
 
     @property
     def runner(self) -> str:
@@ -80,7 +85,7 @@ def gateway_environment(
     addresses: Addresses, home: Path, database_url: str, secret: str, upload_bucket: str | None
 ) -> dict[str, str]:
     """KALLA_GATEWAY_* of a gateway on this machine; without `upload_bucket` it takes no uploads."""
-    rest_port, grpc_port = addresses.gateway_ports
+    rest_port, grpc_port, _ = addresses.gateway_ports
     uploads = {} if upload_bucket is None else {"KALLA_GATEWAY_UPLOAD_BUCKET": upload_bucket}
     return {
         **uploads,
@@ -90,7 +95,20 @@ def gateway_environment(
         "KALLA_GATEWAY_DATABASE_URL": database_url,
         "KALLA_GATEWAY_RUNNER_GRPC": addresses.runner_grpc,
         "KALLA_GATEWAY_RUNNER_FLIGHT": addresses.runner_flight,
+        "KALLA_GATEWAY_CHAT_GRPC": addresses.chat_grpc,
         "KALLA_GATEWAY_CALLBACK_URL": f"{addresses.gateway}/api/worker",
         "KALLA_GATEWAY_OUTPUT_ROOT": str(home / "runs"),
         "KALLA_GATEWAY_WEBHOOK_SECRET": secret,
+    }
+
+
+def chat_environment(addresses: Addresses, database_url: str) -> dict[str, str]:
+    """KALLA_CHAT_* of a chat service on this machine."""
+    return {
+        "KALLA_CHAT_HOST": LOOPBACK,
+        "KALLA_CHAT_PORT": str(addresses.gateway_ports[2]),
+        "KALLA_CHAT_DATABASE_URL": database_url,
+        "KALLA_CHAT_CATALOG_GRPC": addresses.catalog_grpc,
+        "KALLA_CHAT_RUNNER_GRPC": addresses.runner_grpc,
+        "KALLA_CHAT_RUNNER_FLIGHT": addresses.runner_flight,
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from kalla_cli.home import find_home
+from kalla_cli.serving import serves
 
 
 def show_status(text: Path) -> bool:
@@ -20,14 +21,16 @@ def show_status(text: Path) -> bool:
         print(f"Kalla is starting on {home.path}.")
         return False
     gateway, runner = _word(state.gateway), _word(state.runner)
+    chat = "ready" if serves(state.chat_grpc) else "does not answer"
     print(f"Kalla runs on {home.path} (process {state.pid}).")
     print(f"  REST API   {state.gateway}   {gateway}")
     print(f"  Runner     {state.runner}   {runner}   gRPC {state.runner_grpc}   Flight {state.runner_flight}")
+    print(f"  Chat       gRPC {state.chat_grpc}   {chat}")
     if state.database:
         print(f"  Database   embedded PostgreSQL on {state.database}")
     if state.s3:
         print(f"  S3 store   embedded on {state.s3}")
-    return gateway == runner == "ready"
+    return gateway == runner == chat == "ready"
 
 
 def _word(url: str) -> str:

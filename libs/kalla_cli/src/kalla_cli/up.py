@@ -1,6 +1,6 @@
-"""`kalla up`: database, S3 store, runner and gateway, each a process, watched until somebody says stop.
+"""`kalla up`: database, S3 store, runner, chat and gateway, each a process, watched until somebody says stop.
 
-locked home -> S3 store, PostgreSQL -> runner, gateway -> ready -> (one ended | a signal)
+locked home -> S3 store, PostgreSQL -> runner, gateway, chat -> ready -> (one ended | a signal)
 -> all stopped, in reverse
 """
 
@@ -27,7 +27,14 @@ from kalla_cli.own_database import checked_database
 from kalla_cli.own_store import check_store
 from kalla_cli.ports import LOOPBACK, choose_ports
 from kalla_cli.processes import Child, start
-from kalla_cli.services import Addresses, gateway_environment, past_proxies, runner_environment
+from kalla_cli.services import (
+    Addresses,
+    chat_environment,
+    gateway_environment,
+    past_proxies,
+    runner_environment,
+)
+from kalla_cli.serving import serves
 from kalla_cli.stopping import StopRequest
 
 _READY_SECONDS: Final = 60.0
@@ -40,7 +47,7 @@ class UpOptions:
 
     Attributes:
         home: Kalla's home.
-        port: REST port of the gateway (its gRPC port is the next one); 0 takes free ones.
+        port: REST port of the gateway (CatalogService and ChatService take the next two); 0 takes free ones.
         runner_port: HTTP port of the runner (gRPC and Flight are the next two); 0 takes free ones.
         database_url: a PostgreSQL of one's own; None starts the embedded one.
         store: an S3 store of one's own; None starts the embedded one.
@@ -117,7 +124,7 @@ def running_stack(options: UpOptions, stop_request: StopRequest) -> Generator[St
     """
     with ExitStack() as closing:
         home = closing.enter_context(locked_home(options.home))
-        gateway_ports = choose_ports(options.port, 2, "--port")
+        gateway_ports = choose_ports(options.port, 3, "--port")
         runner_ports = choose_ports(options.runner_port, 3, "--runner-port")
         if shared := set(gateway_ports) & set(runner_ports):
             raise KallaError(
@@ -198,6 +205,7 @@ def _start_services(
     for name, module, environment in (
         ("runner", "kalla_runner", runner),
         ("gateway", "kalla_gateway", gateway),
+        ("chat", "kalla_chat", chat_environment(stack.addresses, stack.database_url)),
     ):
         child = start(
             f"The {name}",
@@ -221,13 +229,18 @@ def _roots(options: UpOptions, home: Home) -> tuple[Path, ...]:
 
 
 def _wait_until_ready(stack: Stack) -> None:
-    waiting = {"The runner": stack.addresses.runner, "The gateway": stack.addresses.gateway}
+    places = stack.addresses
+    waiting: dict[str, Callable[[httpx.Client], bool]] = {
+        "The runner": lambda client: _says_ready(client, places.runner),
+        "The gateway": lambda client: _says_ready(client, places.gateway),
+        "The chat service": lambda _: serves(places.chat_grpc),
+    }
     end = time.monotonic() + _READY_SECONDS
     with httpx.Client(timeout=2.0, trust_env=False) as client:
         while waiting:
             stack.check()
-            for name, url in tuple(waiting.items()):
-                if _says_ready(client, url):
+            for name, says_ready in tuple(waiting.items()):
+                if says_ready(client):
                     del waiting[name]
             if waiting and time.monotonic() > end:
                 name = next(iter(waiting))
@@ -252,6 +265,7 @@ def _state(stack: Stack, *, ready: bool) -> RunningState:
         gateway=places.gateway,
         runner=places.runner,
         catalog_grpc=places.catalog_grpc,
+        chat_grpc=places.chat_grpc,
         runner_grpc=places.runner_grpc,
         runner_flight=places.runner_flight,
         database=places.database,

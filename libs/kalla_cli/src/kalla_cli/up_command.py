@@ -11,7 +11,7 @@ from kalla_cli.logs import LogFollower
 from kalla_cli.stopping import StopRequest
 from kalla_cli.up import Stack, UpOptions, run_up
 
-_LOGS: Final = ("s3.log", "postgres.log", "runner.log", "gateway.log")
+_LOGS: Final = ("s3.log", "postgres.log", "runner.log", "gateway.log", "chat.log")
 
 
 def run(options: UpOptions, stop_request: StopRequest, *, verbose: bool) -> None:
@@ -41,6 +41,7 @@ def _show(stack: Stack, seconds: float) -> None:
     print(f"Kalla is ready after {seconds:.1f} s.")
     print(f"  REST API   {places.gateway}   (try {places.gateway}/docs)")
     print(f"  Runner     {places.runner}   gRPC {places.runner_grpc}   Flight {places.runner_flight}")
+    print(f"  Chat       gRPC {places.chat_grpc}")
     if places.database:
         print(f"  Database   embedded PostgreSQL on {places.database}")
     else:

@@ -89,7 +89,8 @@ class JobSpec:
     """Everything the runner needs for one run.
 
     The first source is the left one, the second the right one, further ones are
-    look-up tables. `callback_url` is the base of the HTTP callbacks, "" for none.
+    look-up tables. `callback_url` is the base of the HTTP callbacks, "" for none. The outputs
+    of a `trial` stay with the runner until they are discarded; its `output_path` is "".
     """
 
     run_id: str
@@ -99,6 +100,7 @@ class JobSpec:
     primary_keys: dict[str, tuple[str, ...]]
     callback_url: str = ""
     allow_quadratic: bool = False
+    trial: bool = False
 
 
 class JobState(StrEnum):

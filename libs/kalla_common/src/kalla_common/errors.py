@@ -43,6 +43,8 @@ class Code(StrEnum):
     """No recipe has this id."""
     RUN_NOT_FOUND = "RUN_NOT_FOUND"
     """No run has this id."""
+    SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+    """No chat session has this id."""
     RESULTS_NOT_READY = "RESULTS_NOT_READY"
     """The run has no results (yet): it is not completed."""
     DATA_NOT_FOUND = "DATA_NOT_FOUND"
@@ -73,6 +75,10 @@ class Code(StrEnum):
     """The runner has as many jobs waiting as it takes."""
     RUNNER_UNAVAILABLE = "RUNNER_UNAVAILABLE"
     """The runner cannot be reached or did not accept the job."""
+    CHAT_UNAVAILABLE = "CHAT_UNAVAILABLE"
+    """The chat service cannot be reached."""
+    GATEWAY_UNAVAILABLE = "GATEWAY_UNAVAILABLE"
+    """The gateway's CatalogService cannot be reached."""
     DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
     """Kalla's own database cannot be reached."""
     STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
@@ -122,6 +128,7 @@ CATALOGUE: Final[dict[Code, CodeInfo]] = {
     Code.SOURCE_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
     Code.RECIPE_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
     Code.RUN_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
+    Code.SESSION_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
     Code.RESULTS_NOT_READY: CodeInfo(_S.FAILED_PRECONDITION, 409),
     Code.DATA_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
     Code.UPLOAD_NOT_FOUND: CodeInfo(_S.NOT_FOUND, 404),
@@ -137,6 +144,8 @@ CATALOGUE: Final[dict[Code, CodeInfo]] = {
     Code.ALREADY_EXISTS: CodeInfo(_S.ALREADY_EXISTS, 409),
     Code.QUEUE_FULL: CodeInfo(_S.RESOURCE_EXHAUSTED, 500, retryable=True),
     Code.RUNNER_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 502, retryable=True),
+    Code.CHAT_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 502, retryable=True),
+    Code.GATEWAY_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 502, retryable=True),
     Code.DATABASE_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 503, retryable=True),
     Code.STORE_UNAVAILABLE: CodeInfo(_S.UNAVAILABLE, 503, retryable=True),
     Code.OUTPUT_NOT_WRITABLE: CodeInfo(_S.FAILED_PRECONDITION, 422),

@@ -16,6 +16,8 @@ _USERINFO: Final = re.compile(
 _LOOSE_USERINFO: Final = re.compile(
     r"^(?P<head>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/?#:@]*):(?P<secret>\S*)@"
 )
+# A later @ with a host and a path: the one before it belongs to the password. Rather too much is masked.
+_LATER_HOST: Final = re.compile(r"@\S*@[^@/?#\s]+/")
 # Secrets that drivers accept as query parameters.
 _PARAMETER: Final = re.compile(
     r"(?P<head>[?&](?:password|passfile|sslpassword|api_key|token|secret|access_key|secret_key"
@@ -78,7 +80,10 @@ def _restore_parameters(masked: str, stored: str) -> str:
 
 
 def _userinfo(uri: str) -> re.Match[str] | None:
-    return _USERINFO.match(uri) or _LOOSE_USERINFO.match(uri)
+    found = _USERINFO.match(uri)
+    if found is not None and not _LATER_HOST.search(uri, found.end() - 1):
+        return found
+    return _LOOSE_USERINFO.match(uri)
 
 
 def _server(uri: str) -> tuple[str, str, str]:

@@ -12,10 +12,15 @@ from fastapi.openapi.utils import get_openapi
 from grpc import aio
 from kalla.catalog.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
 from kalla_common.db import Database
+from kalla_common.errors import Code
 from kalla_common.rpc.client import make_channel
 from kalla_common.rpc.server import HealthControl, add_health_and_reflection, make_server
+from kalla_common.runner.control import GrpcControl
+from kalla_common.runner.rows import FlightRows
 from kalla_common.s3 import S3Settings
 
+from kalla_gateway.chats.client import ChatClient
+from kalla_gateway.chats.endpoints import router as chats_router
 from kalla_gateway.metrics import Metrics
 from kalla_gateway.recipes.endpoints import router as recipes_router
 from kalla_gateway.rest.body_limit import BodyLimit
@@ -24,8 +29,6 @@ from kalla_gateway.rest.errors import install_error_handlers
 from kalla_gateway.rest.metrics import MetricsMiddleware
 from kalla_gateway.rest.operations import router as operations_router
 from kalla_gateway.results.endpoints import router as results_router
-from kalla_gateway.runner.control import GrpcControl
-from kalla_gateway.runner.rows import FlightRows
 from kalla_gateway.runs.dispatch import RunDispatcher
 from kalla_gateway.runs.endpoints import router as runs_router
 from kalla_gateway.runs.events import RunEvents
@@ -53,6 +56,9 @@ async def gateway_services(
         database = await stack.enter_async_context(Database(url, pool_size=settings.database_pool))
         channel = await stack.enter_async_context(make_channel(settings.runner_grpc, settings.tls))
         control = GrpcControl(channel, settings.submit_seconds, settings.rows_seconds)
+        chat = await stack.enter_async_context(
+            make_channel(settings.chat_grpc, settings.tls, unavailable=Code.CHAT_UNAVAILABLE)
+        )
         rows = FlightRows(
             settings.runner_flight,
             settings.tls,
@@ -71,6 +77,7 @@ async def gateway_services(
             dispatcher=RunDispatcher(database, control, settings.output_root, callback_url),
             events=RunEvents(database.asyncpg_dsn()),
             uploads=Uploads(settings, database, store, rows),
+            chats=ChatClient(chat, settings.chat_seconds),
             metrics=Metrics(),
         )
 
@@ -90,6 +97,7 @@ def create_app(services: GatewayServices) -> FastAPI:
         runs_router,
         results_router,
         uploads_router,
+        chats_router,
         worker_router,
         operations_router,
     ):

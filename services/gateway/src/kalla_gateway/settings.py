@@ -30,6 +30,8 @@ class GatewaySettings(CommonSettings):
     """Control address of the runner, host:port."""
     runner_flight: str = "127.0.0.1:50052"
     """Arrow Flight address of the runner, host:port."""
+    chat_grpc: str = "127.0.0.1:3003"
+    """ChatService, host:port."""
     callback_url: str | None = None
     """Base of the worker callbacks as the runner reaches it; default: this host's REST port."""
     output_root: str = str(Path.home() / ".kalla" / "runs")
@@ -52,6 +54,8 @@ class GatewaySettings(CommonSettings):
     """How long a preview, a filtered load or a page of results may take."""
     download_seconds: float = Field(default=3600.0, gt=0)
     """How long the download of a whole output may take."""
+    chat_seconds: float = Field(default=900.0, gt=0)
+    """How long the answer to a chat message may take."""
     silence_seconds: float = Field(default=5.0, gt=0)
     """The runner is asked about a run of which nothing was heard for so long."""
     reconcile_seconds: float = Field(default=2.0, gt=0)

@@ -98,6 +98,15 @@ class Jobs:
             return live.job
         return _job_of(run_id, await self._recorded(run_id))
 
+    async def spec_text(self, run_id: str) -> str:
+        """What was asked under this id, as the journal has it.
+
+        Raises:
+            KallaError: RUN_NOT_FOUND.
+        """
+        live = self._board.get(run_id)
+        return live.text if live is not None else (await self._recorded(run_id)).text
+
     async def watch(self, run_id: str) -> AsyncIterator[Job]:
         """The job now and at every change, until it has ended.
 

@@ -29,6 +29,7 @@ from kalla_runner.servicer import RunnerServicer
 from kalla_runner.settings import RunnerSettings
 from kalla_runner.steps import Steps
 from kalla_runner.store.folders import RunFolders
+from kalla_runner.trials import Trials
 from kalla_runner.workflows import Workflows
 
 SERVICE: Final = runner_service_pb2.DESCRIPTOR.services_by_name["RunnerService"].full_name
@@ -168,7 +169,7 @@ async def _grpc(runner: Runner) -> AsyncGenerator[None]:
     settings = runner.settings
     server = make_server()
     threads = ThreadPoolExecutor(READ_THREADS, "read")
-    servicer = RunnerServicer(runner.jobs, runner.reads, threads)
+    servicer = RunnerServicer(runner.jobs, runner.reads, threads, Trials(runner.jobs, settings.trials_dir))
     runner_service_pb2_grpc.add_RunnerServiceServicer_to_server(servicer, server)
     health = add_health_and_reflection(server, [SERVICE], with_reflection=settings.grpc_reflection)
     add_port(server, f"{settings.host}:{settings.grpc_port}", settings.tls)

@@ -24,6 +24,7 @@ from kalla_common.telemetry import inject_context
 from kalla_runner.board import Job
 from kalla_runner.jobs import Jobs
 from kalla_runner.reads import Reads
+from kalla_runner.trials import Trials
 
 
 class RunnerServicer(runner_service_pb2_grpc.RunnerServiceServicer):
@@ -33,18 +34,21 @@ class RunnerServicer(runner_service_pb2_grpc.RunnerServiceServicer):
         jobs: the jobs.
         reads: what is asked about sources.
         threads: where reads block.
+        trials: jobs whose outputs are not kept.
     """
 
-    def __init__(self, jobs: Jobs, reads: Reads, threads: Executor) -> None:
+    def __init__(self, jobs: Jobs, reads: Reads, threads: Executor, trials: Trials) -> None:
         self._jobs = jobs
         self._reads = reads
         self._threads = threads
+        self._trials = trials
 
     async def SubmitJob(  # noqa: N802 - the contract's name
         self, request: runner_service_pb2.SubmitJobRequest, context: object
     ) -> runner_service_pb2.SubmitJobResponse:
         """Journal a job and queue it."""
-        job = await self._jobs.submit(job_spec_from_proto(request.spec), inject_context())
+        spec = self._trials.placed(job_spec_from_proto(request.spec))
+        job = await self._jobs.submit(spec, inject_context())
         return runner_service_pb2.SubmitJobResponse(job=job_to_proto(job))
 
     async def GetJob(  # noqa: N802
@@ -67,6 +71,13 @@ class RunnerServicer(runner_service_pb2_grpc.RunnerServiceServicer):
         """End a job now."""
         job = await self._jobs.cancel(request.run_id)
         return runner_service_pb2.CancelJobResponse(job=job_to_proto(job))
+
+    async def DiscardTrial(  # noqa: N802
+        self, request: runner_service_pb2.DiscardTrialRequest, context: object
+    ) -> runner_service_pb2.DiscardTrialResponse:
+        """Remove the outputs of a trial."""
+        await self._trials.discard(request.run_id)
+        return runner_service_pb2.DiscardTrialResponse()
 
     async def CheckMatchSql(  # noqa: N802
         self, request: runner_service_pb2.CheckMatchSqlRequest, context: object

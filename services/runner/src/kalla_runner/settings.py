@@ -97,6 +97,15 @@ class RunnerSettings(CommonSettings):
         return self
 
     @property
+    def trials_dir(self) -> Path:
+        """Where the outputs of trials lie; whatever a runner finds there at its start it removes."""
+        return self.work_dir / "trials"
+
+    def output_roots(self, *, trial: bool) -> tuple[Path, ...]:
+        """Folders below which the outputs of a job may lie."""
+        return (self.trials_dir,) if trial else self.allowed_roots
+
+    @property
     def advertised_flight(self) -> str:
         """host:port under which others reach the Flight server."""
         return f"{self.advertised_host or self.host}:{self.flight_port}"

@@ -111,10 +111,11 @@ class Steps:
     def _prepare(self, live: LiveJob) -> str:
         """Check the output path and remove what dead attempts left; returns the real output path."""
         spec = live.spec
+        roots = self._settings.output_roots(trial=spec.trial)
         if is_s3(spec.output_path):
             output = check_s3_output(spec.output_path, self._s3, spec.run_id)
         else:
-            output = str(check_output_path(spec.output_path, self._settings.allowed_roots, spec.run_id))
+            output = str(check_output_path(spec.output_path, roots, spec.run_id))
         self._folders.remove(spec.run_id, output)
         return output
 

@@ -52,18 +52,19 @@ def source_to_proto(source: SourceSpec) -> source_pb2.ResolvedSource:
     return source_pb2.ResolvedSource(
         alias=source.alias,
         uri=source.uri,
-        filters=[_filter_to_proto(condition) for condition in source.filters],
+        filters=[filter_to_proto(condition) for condition in source.filters],
         schema=source.schema,
     )
 
 
 def source_from_proto(message: source_pb2.ResolvedSource) -> SourceSpec:
     """Unpack a source; raises INVALID_FILTER for an operator or value left out."""
-    filters = tuple(_filter_from_proto(condition) for condition in message.filters)
+    filters = tuple(filter_from_proto(condition) for condition in message.filters)
     return SourceSpec(message.alias, message.uri, filters, tuple(message.schema))
 
 
-def _filter_to_proto(condition: FilterCondition) -> source_pb2.FilterCondition:
+def filter_to_proto(condition: FilterCondition) -> source_pb2.FilterCondition:
+    """Pack a filter."""
     return source_pb2.FilterCondition(
         column=condition.column,
         op=_OPERATORS[condition.op],
@@ -79,7 +80,8 @@ def _value_to_proto(value: FilterScalar) -> source_pb2.FilterValue:
     return source_pb2.FilterValue(number=str(value))
 
 
-def _filter_from_proto(message: source_pb2.FilterCondition) -> FilterCondition:
+def filter_from_proto(message: source_pb2.FilterCondition) -> FilterCondition:
+    """Unpack a filter; raises INVALID_FILTER."""
     if message.op not in _OPERATORS_BACK:
         raise KallaError(Code.INVALID_FILTER, f"The filter on {message.column!r} has no known operator.")
     op = _OPERATORS_BACK[message.op]
@@ -189,6 +191,7 @@ def job_spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
         output_path=spec.output_path,
         primary_keys=primary_keys_to_proto(spec.primary_keys),
         allow_quadratic=spec.allow_quadratic,
+        trial=spec.trial,
     )
 
 
@@ -202,6 +205,7 @@ def job_spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
         primary_keys=primary_keys_from_proto(message.primary_keys),
         callback_url=message.callback_url,
         allow_quadratic=message.allow_quadratic,
+        trial=message.trial,
     )
 
 

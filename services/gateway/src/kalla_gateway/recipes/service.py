@@ -92,13 +92,14 @@ def check(recipe: Recipe) -> None:
     seen: set[str] = set()
     for side in _sides(recipe):
         _check_side(side, needs_key=side in (recipe.left, recipe.right))
-        if side.alias in seen:
+        if side.alias.casefold() in seen:
             raise KallaError(
                 Code.INVALID_REQUEST,
-                f"Two sources of the recipe have the alias {side.alias!r}; give each its own.",
+                f"Two sources of the recipe have the alias {side.alias!r}, apart from upper and lower case; "
+                "give each its own.",
                 alias=side.alias,
             )
-        seen.add(side.alias)
+        seen.add(side.alias.casefold())
 
 
 def _check_side(side: RecipeSource, *, needs_key: bool) -> None:

@@ -7,9 +7,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 from kalla_common.db import Database
+from kalla_common.runner.ports import RunnerControl, RunnerRows
 
+from kalla_gateway.chats.client import ChatClient
 from kalla_gateway.metrics import Metrics
-from kalla_gateway.runner.ports import RunnerControl, RunnerRows
 from kalla_gateway.runs.dispatch import RunDispatcher
 from kalla_gateway.runs.events import RunEvents
 from kalla_gateway.settings import GatewaySettings
@@ -31,6 +32,7 @@ class GatewayServices:
     dispatcher: RunDispatcher
     events: RunEvents
     uploads: Uploads
+    chats: ChatClient
     metrics: Metrics
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from kalla_common.runner.ports import Output, OutputRows
 
 from kalla_gateway.rest.context import GatewayServices, Services
 from kalla_gateway.rest.errors import HttpError, documented
@@ -16,7 +17,6 @@ from kalla_gateway.results.formats import FILE_FORMATS, FileFormat, encoded
 from kalla_gateway.results.negotiation import choose
 from kalla_gateway.results.schemas import DEFAULT_PAGE, MAX_PAGE, ResultPage
 from kalla_gateway.results.service import require_results
-from kalla_gateway.runner.ports import Output, OutputRows
 
 JSON = "application/json"
 MAX_ROWS = 2**63 - 1

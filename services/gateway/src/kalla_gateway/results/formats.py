@@ -18,8 +18,7 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 import pyarrow.compute as _compute
 import pyarrow.parquet as pq
-
-from kalla_gateway.arrow_text import column_text, slices
+from kalla_common.arrow_text import column_text, slices
 
 # Arrow makes its compute functions at import time: no checker knows them.
 pc: Any = _compute

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kalla_common.runner.ports import Page
 from pydantic import BaseModel, ConfigDict
 
-from kalla_gateway.runner.ports import Page
 from kalla_gateway.sources.schemas import ColumnOut
 
 DEFAULT_PAGE, MAX_PAGE = 200, 1000

@@ -19,10 +19,10 @@ from uuid import uuid4
 
 from kalla_common.db import Database
 from kalla_common.errors import Code, KallaError
+from kalla_common.runner.ports import RunnerControl
 from kalla_common.telemetry import log, run_context
 
 from kalla_gateway.recipes.schemas import recipe_json
-from kalla_gateway.runner.ports import RunnerControl
 from kalla_gateway.runs import repository, service
 from kalla_gateway.runs.planning import RunPlan, RunRequest, filters_json, plan_run
 from kalla_gateway.runs.status import LIVE

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from kalla_common.db import Database
 from kalla_common.errors import Code, KallaError
+from kalla_common.runner.ports import JobView, RunnerControl
 from kalla_common.telemetry import log, run_context
 
 from kalla_gateway.metrics import Metrics
-from kalla_gateway.runner.ports import JobView, RunnerControl
 from kalla_gateway.runs import repository, service
 from kalla_gateway.runs.status import LIVE, RunStatus
 from kalla_gateway.runs.tables import RunRow

@@ -10,9 +10,9 @@ from typing import Any
 from kalla_common.db import ReadSession, WriteSession
 from kalla_common.domain import JobState
 from kalla_common.errors import Code, KallaError
+from kalla_common.runner.ports import JobView
 from kalla_common.telemetry import redact
 
-from kalla_gateway.runner.ports import JobView
 from kalla_gateway.runs import repository
 from kalla_gateway.runs.status import RunStatus
 from kalla_gateway.runs.tables import RunRow

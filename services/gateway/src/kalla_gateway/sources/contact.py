@@ -7,9 +7,9 @@ import asyncio
 from kalla_common.db import Database
 from kalla_common.domain import SourceSpec
 from kalla_common.errors import KallaError
+from kalla_common.runner.ports import RunnerControl
 from kalla_common.telemetry import log
 
-from kalla_gateway.runner.ports import RunnerControl
 from kalla_gateway.sources.service import CONNECTED, FAILED_CONTACT, UNREACHABLE, note_contact
 from kalla_gateway.sources.tables import SourceRow
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from kalla_common.domain import ColumnInfo
+from kalla_common.runner.ports import Page
 from kalla_common.uris import mask_uri
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from kalla_gateway.runner.ports import Page
 from kalla_gateway.sources.tables import SourceRow
 
 DEFAULT_PREVIEW, MAX_PREVIEW = 10, 100

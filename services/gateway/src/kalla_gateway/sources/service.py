@@ -13,8 +13,8 @@ from typing import Final
 from kalla_common.db import Database, ReadSession, WriteSession
 from kalla_common.domain import FilterCondition, SourceSpec
 from kalla_common.errors import Code, KallaError
+from kalla_common.runner.ports import Page, RunnerRows, SourceRows
 
-from kalla_gateway.runner.ports import Page, RunnerRows, SourceRows
 from kalla_gateway.sources import repository
 from kalla_gateway.sources.tables import SourceRow
 from kalla_gateway.sources.uris import check_source, check_uri, with_secret

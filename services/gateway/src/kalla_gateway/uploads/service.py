@@ -11,12 +11,12 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+from kalla_common.arrow_text import text_rows
 from kalla_common.db import Database
 from kalla_common.domain import SourceSpec
 from kalla_common.errors import Code, KallaError
+from kalla_common.runner.ports import RunnerRows, SourceRows
 
-from kalla_gateway.arrow_text import text_rows
-from kalla_gateway.runner.ports import RunnerRows, SourceRows
 from kalla_gateway.settings import GatewaySettings
 from kalla_gateway.uploads import repository
 from kalla_gateway.uploads.names import (

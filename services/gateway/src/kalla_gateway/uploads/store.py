@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from kalla_common.errors import Code, KallaError
@@ -86,7 +87,8 @@ class UploadStore:
 
     async def _open(self, endpoint: str | None) -> S3Client:
         key_id, secret, token = self._settings.credentials()
-        # A gateway that takes no uploads does not pay for this.
+        # A gateway that takes no uploads does not pay for this, and no request waits for it.
+        await asyncio.to_thread(import_module, "aioboto3")
         import aioboto3  # noqa: PLC0415
         from aiobotocore.config import AioConfig  # noqa: PLC0415
 

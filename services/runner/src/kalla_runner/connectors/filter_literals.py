@@ -78,7 +78,8 @@ def _text(literal: FilterScalar, data_type: pa.DataType) -> Placed:
 
 def _boolean(literal: FilterScalar, data_type: pa.DataType) -> Placed:
     if not isinstance(literal, bool):
-        raise MisfitLiteralError(f"{literal!s:.80} is not true or false without quotes")
+        what = repr(literal[:80]) if isinstance(literal, str) else f"{literal!s:.80}"
+        raise MisfitLiteralError(f"{what} is no truth value; write true or false without quotes")
     return Placed("on", pa.scalar(literal, data_type))
 
 

@@ -220,8 +220,9 @@ def _register(session: SessionContext, table: Table, *, hidden: bool) -> None:
 def _table_problems(left: TableInfo, right: TableInfo, lookups: Sequence[TableInfo]) -> list[KallaError]:
     problems: list[KallaError] = []
     aliases = [t.alias for t in (left, right, *lookups)]
-    if len(set(aliases)) < len(aliases):
-        problems.append(KallaError(Code.INVALID_REQUEST, "Two sources have one alias: give each its own."))
+    if len({alias.casefold() for alias in aliases}) < len(aliases):
+        message = "Two sources have one alias, apart from upper and lower case: give each its own."
+        problems.append(KallaError(Code.INVALID_REQUEST, message))
     for table in (left, right):
         missing = [key for key in table.primary_key if key not in table.schema.names]
         if not table.primary_key:

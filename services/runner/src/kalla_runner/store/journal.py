@@ -66,6 +66,9 @@ class Outcome:
 def spec_to_text(spec: JobSpec) -> str:
     """The one text of a spec."""
     tree = asdict(spec)
+    if not spec.trial:
+        # Jobs of before there were trials keep their text.
+        del tree["trial"]
     for source, of in zip(tree["sources"], spec.sources, strict=True):
         source["filters"] = [
             {"column": f.column, "op": f.op.value, "values": [_scalar_out(value) for value in f.values]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 from kalla_common.errors import Code
@@ -49,6 +51,12 @@ def test_columns_that_differ_in_case_alone_must_be_quoted() -> None:
     assert 'write "Id", "ID", with the quotes' in error.message
     made = plan('SELECT t."ID" FROM twins t JOIN payments r ON t.k = r.reference', TWINS)
     assert made.output_columns == ("ID", "k", "payment_id")
+
+
+def test_aliases_that_differ_only_in_case_are_refused() -> None:
+    error = refused("SELECT 1", replace(INVOICES, alias="Payments"))
+    assert error.code is Code.INVALID_REQUEST
+    assert "apart from upper and lower case" in error.message
 
 
 def test_an_alias_with_odd_signs_is_quoted() -> None:

@@ -262,6 +262,58 @@ def test_sums_of_long_decimals_are_exact_or_an_error_and_never_wrap(
         run(query, left, pa.table({"id": [1]}))
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "CASE WHEN l.id = 0 THEN r.y ELSE l.x END",
+        "CASE WHEN l.id <> 0 THEN l.x ELSE r.y END",
+        "CASE WHEN l.id = 0 THEN NULL WHEN l.id = 1 THEN CASE WHEN true THEN l.x ELSE r.y END ELSE 0.001 END",
+    ],
+)
+def test_case_holds_every_result_exactly(expression: str) -> None:
+    tables = sides(2**63 - 1, pa.int64(), Decimal("1.50"), pa.decimal128(5, 2))
+    _, rows = run(f"SELECT {expression} AS v FROM l JOIN r ON l.id = r.id", *tables)
+    assert rows[0]["v"] == 2**63 - 1
+
+
+def test_case_keeps_the_type_of_its_results_beside_a_literal_that_fits() -> None:
+    made = plan(
+        "SELECT CASE WHEN l.paid THEN l.amount ELSE 0 END AS v FROM invoices l JOIN payments r USING (id)"
+    )
+    assert "DECIMAL" not in made.sql
+
+
+MOMENT = pa.timestamp("us")
+FOR_EVER, LONG_AGO = 253_402_214_400_000_000, -30_610_224_000_000_000
+"""9999-12-31 and 1000-01-01 in microseconds."""
+
+
+@pytest.mark.parametrize(
+    ("condition", "matched"),
+    [
+        ("l.x = TIMESTAMP '9999-12-31 00:00:00'", True),
+        ("coalesce(l.x, TIMESTAMP '2024-01-01 00:00:00') > r.y", True),
+        ("l.x >= '9999-12-31'::timestamp", True),
+        ("l.x = CAST(DATE '9999-12-31' AS TIMESTAMP)", True),
+        ("CAST(CAST(r.y AS DATE) AS TIMESTAMP) = r.y", True),
+        ("r.y > TIMESTAMP '9999-12-31 00:00:00.000001'", False),
+        ("r.y < TIMESTAMP '2024-01-01 00:00:00.123456'", True),
+    ],
+)
+def test_moments_of_all_years_can_be_written_and_compared(condition: str, matched: bool) -> None:
+    _, rows = run(
+        f"SELECT l.id FROM l JOIN r ON l.id = r.id AND {condition}",
+        *sides(FOR_EVER, MOMENT, LONG_AGO, MOMENT),
+    )
+    assert bool(rows) is matched
+
+
+def test_a_literal_moment_keeps_its_nanoseconds() -> None:
+    tables = sides(1_704_067_200_000_000_000, pa.timestamp("ns"), 1, pa.int64())
+    moment = "TIMESTAMP '2024-01-01 00:00:00.000000001'"
+    assert run(f"SELECT l.id FROM l JOIN r ON l.id = r.id AND l.x < {moment}", *tables)[1]
+
+
 def test_a_sum_that_no_type_may_hold_is_refused_with_the_cast_to_write() -> None:
     left = pa.table({"id": [1], "x": pa.array([Decimal(1)], pa.decimal256(76, 2))})
     with pytest.raises(KallaError, match=r"CAST\(\.\.\. AS DECIMAL\(66,2\)\)"):

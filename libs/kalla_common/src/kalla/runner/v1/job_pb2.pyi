@@ -101,6 +101,7 @@ class JobSpec(_message.Message):
     OUTPUT_PATH_FIELD_NUMBER: _builtins.int
     PRIMARY_KEYS_FIELD_NUMBER: _builtins.int
     ALLOW_QUADRATIC_FIELD_NUMBER: _builtins.int
+    TRIAL_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     callback_url: _builtins.str
     """HTTP base for progress, complete and error callbacks; empty: none."""
@@ -108,6 +109,8 @@ class JobSpec(_message.Message):
     output_path: _builtins.str
     """Directory in which the outputs appear."""
     allow_quadratic: _builtins.bool
+    trial: _builtins.bool
+    """A trial: output_path is empty, the runner keeps the outputs until DiscardTrial or an hour is over."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[_source_pb2.ResolvedSource]:
         """The first is the left source, the second the right, the rest look-up tables."""
@@ -124,10 +127,11 @@ class JobSpec(_message.Message):
         output_path: _builtins.str = ...,
         primary_keys: _abc.Mapping[_builtins.str, Global___PrimaryKey] | None = ...,
         allow_quadratic: _builtins.bool = ...,
+        trial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_quadratic", b"allow_quadratic", "callback_url", b"callback_url", "match_sql", b"match_sql", "output_path", b"output_path", "primary_keys", b"primary_keys", "run_id", b"run_id", "sources", b"sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_quadratic", b"allow_quadratic", "callback_url", b"callback_url", "match_sql", b"match_sql", "output_path", b"output_path", "primary_keys", b"primary_keys", "run_id", b"run_id", "sources", b"sources", "trial", b"trial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from kalla.common.v1 import source_pb2 as kalla_dot_common_dot_v1_dot_source__pb
 from kalla.runner.v1 import job_pb2 as kalla_dot_runner_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$kalla/runner/v1/runner_service.proto\x12\x0fkalla.runner.v1\x1a\x1ckalla/common/v1/column.proto\x1a\x1ckalla/common/v1/source.proto\x1a\x19kalla/runner/v1/job.proto\":\n\x10SubmitJobRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.kalla.runner.v1.JobSpec\"6\n\x11SubmitJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.kalla.runner.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"3\n\x0eGetJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.kalla.runner.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"5\n\x10WatchJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.kalla.runner.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"6\n\x11\x43\x61ncelJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.kalla.runner.v1.Job\"\xfa\x01\n\x14\x43heckMatchSqlRequest\x12\x11\n\tmatch_sql\x18\x01 \x01(\t\x12\x30\n\x07sources\x18\x02 \x03(\x0b\x32\x1f.kalla.common.v1.ResolvedSource\x12L\n\x0cprimary_keys\x18\x03 \x03(\x0b\x32\x36.kalla.runner.v1.CheckMatchSqlRequest.PrimaryKeysEntry\x1aO\n\x10PrimaryKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.kalla.runner.v1.PrimaryKey:\x02\x38\x01\"I\n\nSqlProblem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x04 \x01(\x05\"&\n\x07JoinKey\x12\x0c\n\x04left\x18\x01 \x01(\t\x12\r\n\x05right\x18\x02 \x01(\t\"\xdb\x01\n\x15\x43heckMatchSqlResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12/\n\x0eoutput_columns\x18\x02 \x03(\x0b\x32\x17.kalla.common.v1.Column\x12+\n\tjoin_keys\x18\x03 \x03(\x0b\x32\x18.kalla.runner.v1.JoinKey\x12\x15\n\radded_columns\x18\x04 \x03(\t\x12\x12\n\nmatch_path\x18\x05 \x01(\t\x12-\n\x08problems\x18\x06 \x03(\x0b\x32\x1b.kalla.runner.v1.SqlProblem\"\\\n\x15\x44\x65scribeSourceRequest\x12/\n\x06source\x18\x01 \x01(\x0b\x32\x1f.kalla.common.v1.ResolvedSource\x12\x12\n\ncount_rows\x18\x02 \x01(\x08\"h\n\x16\x44\x65scribeSourceResponse\x12(\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x17.kalla.common.v1.Column\x12\x16\n\trow_count\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x0c\n\n_row_count2\x98\x04\n\rRunnerService\x12R\n\tSubmitJob\x12!.kalla.runner.v1.SubmitJobRequest\x1a\".kalla.runner.v1.SubmitJobResponse\x12I\n\x06GetJob\x12\x1e.kalla.runner.v1.GetJobRequest\x1a\x1f.kalla.runner.v1.GetJobResponse\x12Q\n\x08WatchJob\x12 .kalla.runner.v1.WatchJobRequest\x1a!.kalla.runner.v1.WatchJobResponse0\x01\x12R\n\tCancelJob\x12!.kalla.runner.v1.CancelJobRequest\x1a\".kalla.runner.v1.CancelJobResponse\x12^\n\rCheckMatchSql\x12%.kalla.runner.v1.CheckMatchSqlRequest\x1a&.kalla.runner.v1.CheckMatchSqlResponse\x12\x61\n\x0e\x44\x65scribeSource\x12&.kalla.runner.v1.DescribeSourceRequest\x1a\'.kalla.runner.v1.DescribeSourceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$kalla/runner/v1/runner_service.proto\x12\x0fkalla.runner.v1\x1a\x1ckalla/common/v1/column.proto\x1a\x1ckalla/common/v1/source.proto\x1a\x19kalla/runner/v1/job.proto\":\n\x10SubmitJobRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x18.kalla.runner.v1.JobSpec\"6\n\x11SubmitJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.kalla.runner.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"3\n\x0eGetJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.kalla.runner.v1.Job\"!\n\x0fWatchJobRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"5\n\x10WatchJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.kalla.runner.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"6\n\x11\x43\x61ncelJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.kalla.runner.v1.Job\"%\n\x13\x44iscardTrialRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x16\n\x14\x44iscardTrialResponse\"\xfa\x01\n\x14\x43heckMatchSqlRequest\x12\x11\n\tmatch_sql\x18\x01 \x01(\t\x12\x30\n\x07sources\x18\x02 \x03(\x0b\x32\x1f.kalla.common.v1.ResolvedSource\x12L\n\x0cprimary_keys\x18\x03 \x03(\x0b\x32\x36.kalla.runner.v1.CheckMatchSqlRequest.PrimaryKeysEntry\x1aO\n\x10PrimaryKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.kalla.runner.v1.PrimaryKey:\x02\x38\x01\"I\n\nSqlProblem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x04 \x01(\x05\"&\n\x07JoinKey\x12\x0c\n\x04left\x18\x01 \x01(\t\x12\r\n\x05right\x18\x02 \x01(\t\"\xdb\x01\n\x15\x43heckMatchSqlResponse\x12\n\n\x02ok\x18\x01 \x01(\x08\x12/\n\x0eoutput_columns\x18\x02 \x03(\x0b\x32\x17.kalla.common.v1.Column\x12+\n\tjoin_keys\x18\x03 \x03(\x0b\x32\x18.kalla.runner.v1.JoinKey\x12\x15\n\radded_columns\x18\x04 \x03(\t\x12\x12\n\nmatch_path\x18\x05 \x01(\t\x12-\n\x08problems\x18\x06 \x03(\x0b\x32\x1b.kalla.runner.v1.SqlProblem\"\\\n\x15\x44\x65scribeSourceRequest\x12/\n\x06source\x18\x01 \x01(\x0b\x32\x1f.kalla.common.v1.ResolvedSource\x12\x12\n\ncount_rows\x18\x02 \x01(\x08\"h\n\x16\x44\x65scribeSourceResponse\x12(\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\x17.kalla.common.v1.Column\x12\x16\n\trow_count\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x0c\n\n_row_count2\xf5\x04\n\rRunnerService\x12R\n\tSubmitJob\x12!.kalla.runner.v1.SubmitJobRequest\x1a\".kalla.runner.v1.SubmitJobResponse\x12I\n\x06GetJob\x12\x1e.kalla.runner.v1.GetJobRequest\x1a\x1f.kalla.runner.v1.GetJobResponse\x12Q\n\x08WatchJob\x12 .kalla.runner.v1.WatchJobRequest\x1a!.kalla.runner.v1.WatchJobResponse0\x01\x12R\n\tCancelJob\x12!.kalla.runner.v1.CancelJobRequest\x1a\".kalla.runner.v1.CancelJobResponse\x12[\n\x0c\x44iscardTrial\x12$.kalla.runner.v1.DiscardTrialRequest\x1a%.kalla.runner.v1.DiscardTrialResponse\x12^\n\rCheckMatchSql\x12%.kalla.runner.v1.CheckMatchSqlRequest\x1a&.kalla.runner.v1.CheckMatchSqlResponse\x12\x61\n\x0e\x44\x65scribeSource\x12&.kalla.runner.v1.DescribeSourceRequest\x1a\'.kalla.runner.v1.DescribeSourceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,20 +52,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELJOBREQUEST']._serialized_end=470
   _globals['_CANCELJOBRESPONSE']._serialized_start=472
   _globals['_CANCELJOBRESPONSE']._serialized_end=526
-  _globals['_CHECKMATCHSQLREQUEST']._serialized_start=529
-  _globals['_CHECKMATCHSQLREQUEST']._serialized_end=779
-  _globals['_CHECKMATCHSQLREQUEST_PRIMARYKEYSENTRY']._serialized_start=700
-  _globals['_CHECKMATCHSQLREQUEST_PRIMARYKEYSENTRY']._serialized_end=779
-  _globals['_SQLPROBLEM']._serialized_start=781
-  _globals['_SQLPROBLEM']._serialized_end=854
-  _globals['_JOINKEY']._serialized_start=856
-  _globals['_JOINKEY']._serialized_end=894
-  _globals['_CHECKMATCHSQLRESPONSE']._serialized_start=897
-  _globals['_CHECKMATCHSQLRESPONSE']._serialized_end=1116
-  _globals['_DESCRIBESOURCEREQUEST']._serialized_start=1118
-  _globals['_DESCRIBESOURCEREQUEST']._serialized_end=1210
-  _globals['_DESCRIBESOURCERESPONSE']._serialized_start=1212
-  _globals['_DESCRIBESOURCERESPONSE']._serialized_end=1316
-  _globals['_RUNNERSERVICE']._serialized_start=1319
-  _globals['_RUNNERSERVICE']._serialized_end=1855
+  _globals['_DISCARDTRIALREQUEST']._serialized_start=528
+  _globals['_DISCARDTRIALREQUEST']._serialized_end=565
+  _globals['_DISCARDTRIALRESPONSE']._serialized_start=567
+  _globals['_DISCARDTRIALRESPONSE']._serialized_end=589
+  _globals['_CHECKMATCHSQLREQUEST']._serialized_start=592
+  _globals['_CHECKMATCHSQLREQUEST']._serialized_end=842
+  _globals['_CHECKMATCHSQLREQUEST_PRIMARYKEYSENTRY']._serialized_start=763
+  _globals['_CHECKMATCHSQLREQUEST_PRIMARYKEYSENTRY']._serialized_end=842
+  _globals['_SQLPROBLEM']._serialized_start=844
+  _globals['_SQLPROBLEM']._serialized_end=917
+  _globals['_JOINKEY']._serialized_start=919
+  _globals['_JOINKEY']._serialized_end=957
+  _globals['_CHECKMATCHSQLRESPONSE']._serialized_start=960
+  _globals['_CHECKMATCHSQLRESPONSE']._serialized_end=1179
+  _globals['_DESCRIBESOURCEREQUEST']._serialized_start=1181
+  _globals['_DESCRIBESOURCEREQUEST']._serialized_end=1273
+  _globals['_DESCRIBESOURCERESPONSE']._serialized_start=1275
+  _globals['_DESCRIBESOURCERESPONSE']._serialized_end=1379
+  _globals['_RUNNERSERVICE']._serialized_start=1382
+  _globals['_RUNNERSERVICE']._serialized_end=2011
 # @@protoc_insertion_point(module_scope)

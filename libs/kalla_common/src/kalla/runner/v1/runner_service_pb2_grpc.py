@@ -55,6 +55,11 @@ class RunnerServiceStub:
                 request_serializer=kalla_dot_runner_dot_v1_dot_runner__service__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=kalla_dot_runner_dot_v1_dot_runner__service__pb2.CancelJobResponse.FromString,
                 _registered_method=True)
+        self.DiscardTrial = channel.unary_unary(
+                '/kalla.runner.v1.RunnerService/DiscardTrial',
+                request_serializer=kalla_dot_runner_dot_v1_dot_runner__service__pb2.DiscardTrialRequest.SerializeToString,
+                response_deserializer=kalla_dot_runner_dot_v1_dot_runner__service__pb2.DiscardTrialResponse.FromString,
+                _registered_method=True)
         self.CheckMatchSql = channel.unary_unary(
                 '/kalla.runner.v1.RunnerService/CheckMatchSql',
                 request_serializer=kalla_dot_runner_dot_v1_dot_runner__service__pb2.CheckMatchSqlRequest.SerializeToString,
@@ -100,6 +105,13 @@ class RunnerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DiscardTrial(self, request, context):
+        """Removes the outputs of a trial; a job that is no trial is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CheckMatchSql(self, request, context):
         """Plans a match query against the real schemas without running it.
         """
@@ -136,6 +148,11 @@ def add_RunnerServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=kalla_dot_runner_dot_v1_dot_runner__service__pb2.CancelJobRequest.FromString,
                     response_serializer=kalla_dot_runner_dot_v1_dot_runner__service__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'DiscardTrial': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardTrial,
+                    request_deserializer=kalla_dot_runner_dot_v1_dot_runner__service__pb2.DiscardTrialRequest.FromString,
+                    response_serializer=kalla_dot_runner_dot_v1_dot_runner__service__pb2.DiscardTrialResponse.SerializeToString,
             ),
             'CheckMatchSql': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckMatchSql,
@@ -257,6 +274,33 @@ class RunnerService:
             '/kalla.runner.v1.RunnerService/CancelJob',
             kalla_dot_runner_dot_v1_dot_runner__service__pb2.CancelJobRequest.SerializeToString,
             kalla_dot_runner_dot_v1_dot_runner__service__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardTrial(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kalla.runner.v1.RunnerService/DiscardTrial',
+            kalla_dot_runner_dot_v1_dot_runner__service__pb2.DiscardTrialRequest.SerializeToString,
+            kalla_dot_runner_dot_v1_dot_runner__service__pb2.DiscardTrialResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,8 @@ class RunnerServiceStub:
     """Streams the job at every change until it has ended."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_runner_service_pb2.CancelJobRequest, _runner_service_pb2.CancelJobResponse]
     """Ends a job now and removes what it left; a job that has ended stays as it is."""
+    DiscardTrial: _grpc.UnaryUnaryMultiCallable[_runner_service_pb2.DiscardTrialRequest, _runner_service_pb2.DiscardTrialResponse]
+    """Removes the outputs of a trial; a job that is no trial is FAILED_PRECONDITION."""
     CheckMatchSql: _grpc.UnaryUnaryMultiCallable[_runner_service_pb2.CheckMatchSqlRequest, _runner_service_pb2.CheckMatchSqlResponse]
     """Plans a match query against the real schemas without running it."""
     DescribeSource: _grpc.UnaryUnaryMultiCallable[_runner_service_pb2.DescribeSourceRequest, _runner_service_pb2.DescribeSourceResponse]
@@ -63,6 +65,8 @@ class RunnerServiceAsyncStub(RunnerServiceStub):
     """Streams the job at every change until it has ended."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_runner_service_pb2.CancelJobRequest, _runner_service_pb2.CancelJobResponse]  # type: ignore[assignment]
     """Ends a job now and removes what it left; a job that has ended stays as it is."""
+    DiscardTrial: _aio.UnaryUnaryMultiCallable[_runner_service_pb2.DiscardTrialRequest, _runner_service_pb2.DiscardTrialResponse]  # type: ignore[assignment]
+    """Removes the outputs of a trial; a job that is no trial is FAILED_PRECONDITION."""
     CheckMatchSql: _aio.UnaryUnaryMultiCallable[_runner_service_pb2.CheckMatchSqlRequest, _runner_service_pb2.CheckMatchSqlResponse]  # type: ignore[assignment]
     """Plans a match query against the real schemas without running it."""
     DescribeSource: _aio.UnaryUnaryMultiCallable[_runner_service_pb2.DescribeSourceRequest, _runner_service_pb2.DescribeSourceResponse]  # type: ignore[assignment]
@@ -104,6 +108,14 @@ class RunnerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_runner_service_pb2.CancelJobResponse, _abc.Awaitable[_runner_service_pb2.CancelJobResponse]]:
         """Ends a job now and removes what it left; a job that has ended stays as it is."""
+
+    @_abc_1.abstractmethod
+    def DiscardTrial(
+        self,
+        request: _runner_service_pb2.DiscardTrialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_runner_service_pb2.DiscardTrialResponse, _abc.Awaitable[_runner_service_pb2.DiscardTrialResponse]]:
+        """Removes the outputs of a trial; a job that is no trial is FAILED_PRECONDITION."""
 
     @_abc_1.abstractmethod
     def CheckMatchSql(

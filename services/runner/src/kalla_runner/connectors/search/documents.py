@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pyarrow as pa
 from kalla_common.errors import Code, KallaError
 
+from kalla_runner.connectors.search.column_hits import ColumnHits, PageParser
 from kalla_runner.connectors.search.columns import ID, Column, Kind
 from kalla_runner.connectors.search.json_text import dumps
 from kalla_runner.connectors.search.single_values import UnreadableValueError
-from kalla_runner.connectors.search.values import to_arrow
+from kalla_runner.connectors.search.values import Values, to_arrow
 
 Hit = Mapping[str, Any]
 
@@ -25,10 +26,12 @@ class Decoder:
     Attributes:
         schema: of the batches.
         asked: what a search must ask for beside the documents: dates that the server reads.
+        parse: how a page of hits is parsed.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
+        self.parse = PageParser(columns)
         self._gathers = any(column.kind is Kind.JSON for column in columns)
         self.schema = pa.schema(
             [pa.field(column.name, column.arrow, nullable=column.name != ID) for column in columns]
@@ -46,13 +49,17 @@ class Decoder:
         Raises:
             KallaError: INVALID_DATA naming field and document of a value that does not fit.
         """
+        if isinstance(hits, ColumnHits):
+            return self._batch(hits, hits.values)
         documents: list[dict[str, Any]] = [hit["_source"] for hit in hits]
         spread = self._gathers and any("." in name for document in documents for name in document)
+        return self._batch(hits, lambda column: self._values(column, hits, documents, spread=spread))
+
+    def _batch(self, hits: Sequence[Hit], values_of: Callable[[Column], Values]) -> pa.RecordBatch:
         arrays: list[pa.Array] = []
         for column in self._columns:
             try:
-                values = self._values(column, hits, documents, spread=spread)
-                arrays.append(to_arrow(values, column))
+                arrays.append(to_arrow(values_of(column), column))
             except UnreadableValueError as error:
                 raise _unreadable(error, column, hits[error.position]) from None
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
@@ -72,8 +79,6 @@ class Decoder:
             values = [document.get(path) for document in documents]
         if column.by_server:
             return [_by_server(hits, place, column, value) for place, value in enumerate(values)]
-        if column.constant is not None:
-            return [column.constant if value is None else value for value in values]
         return values
 
 

@@ -7,8 +7,12 @@ engine's idea of one stands between a document and its value.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from json.encoder import encode_basestring
 from typing import Any, NoReturn, cast
+
+Parse = Callable[[str | bytes], Any]
+"""Turns JSON into Python; raises ValueError if it is none."""
 
 
 class Digits(str):

@@ -6,7 +6,7 @@ one ended. The next page is fetched while the last one is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -14,11 +14,13 @@ from typing import Any, Final, NoReturn
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.search.address import Product
-from kalla_runner.connectors.search.documents import Hit
+from kalla_runner.connectors.search.documents import Decoder, Hit
+from kalla_runner.connectors.search.json_text import loads
 from kalla_runner.connectors.search.query import Query
 from kalla_runner.connectors.search.server import PointInTime
 
-_FIRST_PAGE: Final = 200
+_FIRST_PAGE: Final = 25
+"""Few, as nothing is known yet of how long the documents are."""
 _GROWTH: Final = 8
 MOST_HITS: Final = 10_000
 """Hits of a page, unless the index allows fewer."""
@@ -73,16 +75,16 @@ class Pages:
         product: whose rules of slicing and order hold.
         moment: the point in time.
         indices: what it holds.
-        asked: what is asked for beside the documents.
+        decoder: what is asked for beside the documents, and how answers are parsed.
     """
 
     def __init__(
-        self, product: Product, moment: PointInTime, indices: Sequence[Index], asked: Mapping[str, Any]
+        self, product: Product, moment: PointInTime, indices: Sequence[Index], decoder: Decoder
     ) -> None:
         self._product = product
         self._moment = moment
         self._indices = indices
-        self._asked = asked
+        self._decoder = decoder
         self._window = min([MOST_HITS, *(index.window for index in indices)])
 
     def parts(self, must: Sequence[Query], threads: int) -> tuple[Part, ...]:
@@ -153,11 +155,11 @@ class Pages:
             "sort": [{_ORDER[self._product]: "asc"}],
             "track_total_hits": False,
             **_slice(part.slice),
-            **(self._asked if documents else {}),
+            **(self._decoder.asked if documents else {}),
         }
         if after is not None:
             body["search_after"] = after
-        return self._moment.page(body)
+        return self._moment.page(body, self._decoder.parse if documents else loads)
 
     def _lost(self, part: Part, seen: int) -> NoReturn:
         raise KallaError(

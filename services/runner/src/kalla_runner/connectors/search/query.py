@@ -7,7 +7,9 @@ their documents.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,7 +23,22 @@ _MOST_TERMS: Final = 10_000
 """An index takes 65,536 at most, unless it is told otherwise."""
 _LOWER: Final = frozenset({Comparison.EQ, Comparison.GT, Comparison.GTE})
 _UPPER: Final = frozenset({Comparison.EQ, Comparison.LT, Comparison.LTE})
-_LARGEST: Final = {"half_float": 65504.0, "float": 3.4028234663852886e38, "double": float("inf")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Width:
+    """What a kind of float loses: up to this part of a value, or this much of a small one."""
+
+    largest: float
+    relative: float = 0.0
+    least: float = 0.0
+
+
+_WIDTHS: Final = {
+    "half_float": _Width(65504.0, 2.0**-9, 2.0**-23),
+    "float": _Width(3.4028234663852886e38, 2.0**-22, 2.0**-148),
+    "double": _Width(float("inf")),
+}
 _MOST_UNSIGNED: Final = 2**64 - 1
 _MOST_UNITS: Final = 9 * 10**18
 """A scaled_float is kept in 64 bits; larger values are all the largest one to the engine."""
@@ -136,8 +153,8 @@ def _range(low: Any, high: Any, column: Column) -> dict[str, Any] | None:
         return _unsigned(low, high)
     if kind == "scaled_float":
         return _scaled(low, high)
-    if kind in _LARGEST:
-        return _floating(low, high, _LARGEST[kind])
+    if kind in _WIDTHS:
+        return _floating(low, high, _WIDTHS[kind])
     if kind in ("date", "date_nanos"):
         return _dates(low, high, nanoseconds=kind == "date_nanos")
     return None
@@ -162,18 +179,19 @@ def _scaled(low: Any, high: Any) -> dict[str, Any] | None:
     return bounds
 
 
-def _floating(low: Any, high: Any, largest: float) -> dict[str, Any] | None:
-    bounds = {
-        name: float(bound.as_py()) for name, bound in (("gte", low), ("lte", high)) if bound is not None
-    }
-    if any(not -largest <= bound <= largest or abs(bound) == float("inf") for bound in bounds.values()):
-        return None
-    # To the engine -0.0 lies below 0.0.
-    if bounds.get("gte") == 0:
-        bounds["gte"] = -0.0
-    if bounds.get("lte") == 0:
-        bounds["lte"] = 0.0
-    return dict(bounds)
+def _floating(low: Any, high: Any, width: _Width) -> dict[str, Any] | None:
+    """As much wider as two roundings to the engine's own width may move a value or a bound."""
+    bounds: dict[str, Any] = {}
+    for name, bound, sign in (("gte", low, -1), ("lte", high, 1)):
+        if bound is None:
+            continue
+        number = float(bound.as_py())
+        if not -width.largest <= number <= width.largest or math.isinf(number):
+            return None
+        wider = number + sign * (abs(number) * width.relative + width.least)
+        # To the engine -0.0 lies below 0.0.
+        bounds[name] = min(max(wider, -width.largest), width.largest) or sign * 0.0
+    return bounds
 
 
 def _dates(low: Any, high: Any, *, nanoseconds: bool) -> dict[str, Any] | None:

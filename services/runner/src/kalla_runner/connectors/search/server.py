@@ -18,7 +18,7 @@ from kalla_common.errors import Code, KallaError
 from kalla_runner.connectors.search.address import Product, SearchAddress
 from kalla_runner.connectors.search.clients import Answer, Client, UnansweredError, connect, path_of
 from kalla_runner.connectors.search.errors import BUSY, refused, unanswered
-from kalla_runner.connectors.search.json_text import loads
+from kalla_runner.connectors.search.json_text import Parse, loads
 
 KEEP_ALIVE: Final = "2m"
 _RENEW_SECONDS: Final = 40.0
@@ -66,7 +66,14 @@ class Server:
             )
 
     def ask(
-        self, method: str, path: str, parameters: Mapping[str, str] | None, body: Any, what: str
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None,
+        body: Any,
+        what: str,
+        *,
+        parse: Parse = loads,
     ) -> tuple[dict[str, Any], int]:
         """The parsed answer and its length; a busy server is asked again, for fewer rows each time.
 
@@ -83,7 +90,7 @@ class Server:
                     raise unanswered(error, self.address) from error
             else:
                 if answer.status not in BUSY or pause is None:
-                    return self._parsed(answer, what), len(answer.text)
+                    return self._parsed(answer, what, parse), len(answer.text)
                 if isinstance(body, dict) and body.get("size", 0) > 1:
                     body = {**body, "size": body["size"] // 2}
             time.sleep(pause)
@@ -93,11 +100,11 @@ class Server:
         """Close the connections."""
         self._client.close()
 
-    def _parsed(self, answer: Answer, what: str) -> dict[str, Any]:
+    def _parsed(self, answer: Answer, what: str, parse: Parse = loads) -> dict[str, Any]:
         if answer.status != 200:  # noqa: PLR2004 - the one status of a good answer
             raise refused(answer, self.address, what)
         try:
-            body = loads(answer.text)
+            body = parse(answer.text)
         except ValueError as error:
             # A number of thousands of digits is no error to JSON, but to Python.
             if str(error).startswith("Exceeds the limit"):
@@ -175,16 +182,16 @@ class PointInTime:
         """
         return self._asked(body)[0]
 
-    def page(self, body: Mapping[str, Any]) -> tuple[Sequence[Mapping[str, Any]], int]:
+    def page(self, body: Mapping[str, Any], parse: Parse) -> tuple[Sequence[Mapping[str, Any]], int]:
         """As `search`: the hits, and how long the whole answer was."""
-        found, length = self._asked(body)
+        found, length = self._asked(body, parse)
         return found["hits"]["hits"], length
 
-    def _asked(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    def _asked(self, body: Mapping[str, Any], parse: Parse = loads) -> tuple[dict[str, Any], int]:
         asked = {**body, "pit": {"id": self.id, "keep_alive": KEEP_ALIVE}}
         # Else the hits of shards that fail would be missing in silence.
         parameters = {"allow_partial_search_results": "false"}
-        found, length = self._server.ask("POST", "/_search", parameters, asked, self.what)
+        found, length = self._server.ask("POST", "/_search", parameters, asked, self.what, parse=parse)
         self._check_shards(found)
         self.id = str(found.get("pit_id", self.id))
         return found, length

@@ -59,7 +59,7 @@ class SearchSource(OpenSource):
         self._narrows = all(_indexes_all(_settings(about)) for about in found.values())
         self._columns = _columns(spec, found, address.index)
         self._decoder = Decoder(self._columns)
-        self._pages = Pages(address.product, self._moment, indices, self._decoder.asked)
+        self._pages = Pages(address.product, self._moment, indices, self._decoder)
         self.pin = {
             "server": address.server,
             "cluster": server.cluster,

@@ -28,29 +28,40 @@ _A_DAY: Final = 86_400 * 10**9
 _PER_UNIT: Final = {"us": 1000, "ns": 1}
 
 
-def to_arrow(values: Sequence[Any], column: Column) -> pa.Array:
-    """The values of one column.
+Values = Sequence[Any] | pa.Array
+"""What JSON holds for a field, one value a document, None where it is missing; or an array of it."""
 
-    Args:
-        values: what `json_text.loads` gave for the field, one a document, None where it is missing.
-        column: their meaning.
+
+def to_arrow(values: Values, column: Column) -> pa.Array:
+    """The values of one column.
 
     Raises:
         UnreadableValueError: for the first value that does not fit.
     """
+    converted = _ready(values, column)
+    if converted is None:
+        plain: Any = values
+        converted = one_by_one(plain.to_pylist() if isinstance(values, pa.Array) else plain, column)
+    return converted if column.constant is None else _pc.fill_null(converted, column.constant)
+
+
+def _ready(values: Values, column: Column) -> pa.Array | None:
+    """All of them at once, None where that cannot be."""
+    array: Any = values if isinstance(values, pa.Array) else None
+    if array is not None and array.type == column.arrow:
+        return array
     whole = _WHOLE.get(column.kind)
     try:
-        converted = None if whole is None else whole(values, column)
+        return None if whole is None else whole(values, column)
     except _UNTYPED:
-        converted = None
-    return one_by_one(values, column) if converted is None else converted
+        return None
 
 
-def _plain(values: Sequence[Any], column: Column) -> pa.Array:
+def _plain(values: Values, column: Column) -> pa.Array:
     return pa.array(values, column.arrow)
 
 
-def _strings(values: Sequence[Any]) -> pa.Array | None:
+def _strings(values: Values) -> pa.Array | None:
     """Numbers as they are written; a list, an object or a boolean makes it None."""
     texts: list[str | None] = []
     for value in values:
@@ -64,13 +75,13 @@ def _strings(values: Sequence[Any]) -> pa.Array | None:
     return pa.array(texts, pa.string())
 
 
-def _decimals(values: Sequence[Any], column: Column) -> pa.Array | None:
+def _decimals(values: Values, column: Column) -> pa.Array | None:
     texts = _strings(values)
     converted = None if texts is None else try_convert(texts, column.arrow)
     return None if converted is None else converted[0]
 
 
-def _floats(values: Sequence[Any], column: Column) -> pa.Array | None:
+def _floats(values: Values, column: Column) -> pa.Array | None:
     texts = _strings(values)
     if texts is None:
         return None
@@ -78,7 +89,7 @@ def _floats(values: Sequence[Any], column: Column) -> pa.Array | None:
     return numbers if _pc.all(_pc.is_finite(numbers), min_count=0).as_py() else None
 
 
-def _dates(values: Sequence[Any], column: Column) -> pa.Array | None:
+def _dates(values: Values, column: Column) -> pa.Array | None:
     dates = column.dates
     arrow = column.arrow
     if dates is None or not dates.iso or arrow not in (_UTC, _NAIVE, pa.date32()):
@@ -99,7 +110,7 @@ def _dates(values: Sequence[Any], column: Column) -> pa.Array | None:
     return None
 
 
-def _milliseconds(values: Sequence[Any], arrow: pa.DataType) -> pa.Array | None:
+def _milliseconds(values: Values, arrow: pa.DataType) -> pa.Array | None:
     counts = pa.array(values, pa.int64())
     limits = _pc.min_max(counts).as_py()
     if limits["min"] < _LEAST_MILLIS or limits["max"] >= _MOST_MILLIS:
@@ -107,14 +118,14 @@ def _milliseconds(values: Sequence[Any], arrow: pa.DataType) -> pa.Array | None:
     return _pc.multiply(counts, 1000).cast(arrow)
 
 
-def _typed_texts(values: Sequence[Any], column: Column) -> pa.Array | None:
+def _typed_texts(values: Values, column: Column) -> pa.Array | None:
     try:
         return fit(pa.array(values, pa.string()), column.arrow)
     except MisfitError:
         return None
 
 
-_WHOLE: Final[dict[Kind, Callable[[Sequence[Any], Column], pa.Array | None]]] = {
+_WHOLE: Final[dict[Kind, Callable[[Values, Column], pa.Array | None]]] = {
     Kind.TEXT: _plain,
     Kind.INTEGER: _plain,
     Kind.DECIMAL: _decimals,

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from kalla_runner.matching.sql.dialect import literal_text, wrap
 from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
-from kalla_runner.matching.sql.types import MAX_128, MAX_256, Typer
+from kalla_runner.matching.sql.types import MAX_128, MAX_256, Typer, common_decimal, digits
 
 PLAIN: Final = "plain"
 """Meta of a rewritten operation: what was written, with its names still resolved."""
@@ -32,6 +32,8 @@ def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None
     parts = list(own_parts(scope))
     _widen_sums([n for n in parts if isinstance(n, exp.Anonymous) and n.name.lower() in _SUMS], found, typer)
     _widen_signs([n for n in parts if isinstance(n, exp.Neg)], found, typer)
+    for case in reversed([n for n in parts if isinstance(n, exp.Case)]):
+        _widen_results(case, found, typer)
     nodes = [node for node in parts if isinstance(node, _OPERATIONS)]
     operands = [operand for node in nodes for operand in (node.left, node.right)]
     # What has no type for the engine is reported by those who need it.
@@ -92,6 +94,33 @@ def _sum_types(
         return None
     scale = data_type.scale if sums else min(data_type.scale + 4, MAX_128)
     return f"DECIMAL({MAX_256 - _ROWS},{data_type.scale})", f"DECIMAL({MAX_128},{scale})"
+
+
+def _widen_results(case: exp.Case, found: Resolution, typer: Typer) -> None:
+    """Give the results of CASE the type that holds them all: the engine's may hold only one of them."""
+    default = case.args.get("default")
+    results = [*(branch.args["true"] for branch in case.args["ifs"]), *([default] if default else [])]
+    types = typer.types(results, found, quiet=True)
+    pairs = [(r, t) for r, t in zip(results, types, strict=True) if t is None or not pa.types.is_null(t)]
+    parts = [_digits(result, data_type) for result, data_type in pairs]
+    exact = [part for part in parts if part is not None]
+    if len(exact) < len(parts) or not any(t is not None and pa.types.is_decimal(t) for _, t in pairs):
+        return
+    whole, scale = max(w for w, _ in exact), max(s for _, s in exact)
+    named = {t for result, t in pairs if literal_text(result) is None}
+    if whole + scale > MAX_128 or (len(named) == 1 and common_decimal([*named]) == (whole, scale)):
+        return
+    for result, _ in pairs:
+        wrap(result, f"CAST({{}} AS DECIMAL({whole + scale},{scale}))")
+
+
+def _digits(node: exp.Expr, data_type: pa.DataType | None) -> tuple[int, int] | None:
+    """Whole digits and scale of an exact number; None for other types."""
+    literal = literal_text(node)
+    if literal is None:
+        return None if data_type is None else digits(data_type)
+    whole, _, fraction = literal.removeprefix("-").partition(".")
+    return len(whole.lstrip("0")), len(fraction)
 
 
 def _summand(call: exp.Anonymous) -> exp.Expr:

@@ -34,17 +34,19 @@ _FAR: Final = 10**12
 class Band:
     """`point - down <= value <= point + up`; the two are expressions over different sides.
 
-    For dates and timestamps, `down` and `up` are seconds.
+    For dates and timestamps, `down` and `up` are seconds. If `shortest`, floats stand for their
+    shortest decimal form, else for what they are.
     """
 
     value: exp.Expr
     point: exp.Expr
     down: Decimal
     up: Decimal
+    shortest: bool = False
 
     def turned(self) -> Band:
         """The same band, seen from the other side."""
-        return Band(self.point, self.value, self.up, self.down)
+        return Band(self.point, self.value, self.up, self.down, self.shortest)
 
 
 def rewrite_bands(
@@ -92,7 +94,7 @@ def _bands(term: exp.Expr) -> list[Band]:
     if isinstance(call, ToleranceCall):
         if call.threshold is None:
             return []
-        return [Band(call.a, call.b, call.threshold, call.threshold)]
+        return [Band(call.a, call.b, call.threshold, call.threshold, shortest=True)]
     node = bare(term)
     if isinstance(node, exp.Between):
         return _windows(node.this, node.args["low"], node.args["high"])
@@ -170,7 +172,7 @@ def _buckets(band: Band, types: tuple[pa.DataType, pa.DataType]) -> tuple[str, s
     value, point = f"({render(band.value)})", f"({render(band.point)})"
     if kinds == {Kind.NUMBER}:
         if any(pa.types.is_floating(t) for t in types):
-            return _float_buckets(value, point, band)
+            return _float_buckets(value, point, band, types)
         return _exact_buckets(value, point, band, types)
     if kinds == {Kind.DATE} and types[0] == types[1] == pa.date32():
         day = _SECONDS["DAY"]
@@ -227,22 +229,31 @@ def _integer_buckets(
     return bucket(number(value)), bucket(low), bucket(high)
 
 
-def _float_buckets(value: str, point: str, band: Band) -> tuple[str, str, str] | None:
+def _float_buckets(
+    value: str, point: str, band: Band, types: tuple[pa.DataType, pa.DataType]
+) -> tuple[str, str, str] | None:
+    narrow = [pa.types.is_float32(t) or pa.types.is_float16(t) for t in types]
+    if any(narrow) and not band.shortest:
+        return None  # arithmetic of so few digits may move a value across any number of buckets
     width = float(band.down + band.up) * 1.25
     if not 1e-290 < width < 1e290:  # noqa: PLR2004
         return None
     # A tenth of slack on either side is far more than rounding can move a value across.
     slack = Decimal("0.1") * (band.down + band.up)
 
+    def double(sql: str, is_narrow: bool) -> str:
+        # A narrow float lies further from its decimal form than many a threshold is wide.
+        return f"CAST(CAST({sql} AS VARCHAR) AS DOUBLE)" if is_narrow else f"CAST({sql} AS DOUBLE)"
+
     def bucket(sql: str) -> str:
-        place = f"(CAST({sql} AS DOUBLE) / CAST('{width!r}' AS DOUBLE))"
+        place = f"(({sql}) / CAST('{width!r}' AS DOUBLE))"
         far = f"CAST('{_FAR}' AS DOUBLE)"
         return (
             f"CAST(CASE WHEN abs({place}) < {far} THEN floor({place}) "
             f"WHEN {place} > CAST('0' AS DOUBLE) THEN {far} ELSE -{far} END AS BIGINT)"
         )
 
-    here = f"CAST({point} AS DOUBLE)"
+    here = double(point, narrow[1])
     low = f"{here} - CAST('{float(band.down + slack)!r}' AS DOUBLE)"
     high = f"{here} + CAST('{float(band.up + slack)!r}' AS DOUBLE)"
-    return bucket(value), bucket(low), bucket(high)
+    return bucket(double(value, narrow[0])), bucket(low), bucket(high)

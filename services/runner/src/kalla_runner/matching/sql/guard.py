@@ -8,6 +8,7 @@ to the parser and two to the engine, are one plan then.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,6 +27,8 @@ from kalla_runner.matching.sql.scope import Table
 _OPERATIONS: Final = (exp.Binary, exp.Unary, exp.Between, exp.In)
 _STAND_IN: Final = "concat"
 """Takes arguments of any type, and the optimiser cannot decide it, as it could a test for NULL."""
+_FAR_YEAR: Final = re.compile(r"(?<=^')(?!1[7-9]|2[01])\d{4}(?=-\d\d-\d\d)")
+_NEAR_LEAP_YEAR: Final = "2196"
 _LOOSE: Final = (exp.Paren, exp.Escape, exp.Alias, exp.Slice)
 
 
@@ -88,6 +91,9 @@ def _plain(text: str) -> str:
             written = written.lower()
         elif token.token_type is TokenType.VAR and not written.isascii():
             written = written.lower()  # the engine lowers ASCII letters only
+        elif token.token_type is TokenType.STRING:
+            # The engine's nanoseconds do not reach so far; what runs is counted in microseconds.
+            written = _FAR_YEAR.sub(_NEAR_LEAP_YEAR, written)
         elif _is_tolerance(tokens, i):
             written = _STAND_IN
         elif token.token_type is TokenType.L_PAREN:

@@ -15,6 +15,7 @@ from sqlglot import exp
 from kalla_runner.matching.sql.arithmetic import make_arithmetic_exact
 from kalla_runner.matching.sql.dialect import bare, plain_number, render
 from kalla_runner.matching.sql.functions import AGGREGATES, KEY_KEEPING
+from kalla_runner.matching.sql.moments import widen_dates, widen_literals
 from kalla_runner.matching.sql.names import bind_column, find_relation
 from kalla_runner.matching.sql.scope import (
     Origin,
@@ -44,6 +45,7 @@ def resolve(query: exp.Query, tables: Sequence[Table], text: str, typer: Typer) 
         if not literal.is_string and any(c in literal.name for c in "eE"):
             # An exponent would make a decimal of negative scale, which few readers know.
             literal.set("this", plain_number(literal.name))
+    widen_literals(query)
     resolver = _Resolver(tables, Resolution(text), typer)
     outputs = resolver.query(query, None, {})
     return outputs, resolver.found
@@ -167,6 +169,7 @@ class _Resolver:
                 if key != "where":
                     self._replace_output_names(part, scope, inputs_first=key != "order")
                 self._bind(part, scope, ctes)
+        widen_dates(scope, self.found, self.typer)
         make_arithmetic_exact(scope, self.found, self.typer)
         scope.outputs = self._outputs(scope)
         self.found.scopes.append(scope)

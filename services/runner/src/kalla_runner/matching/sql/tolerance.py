@@ -274,8 +274,9 @@ def _exact_of(operand: Operand, needed: str) -> str:
     shift = f"CAST(nullif(split_part({text}, 'e', 2), '') AS BIGINT)"
     figures = f"replace(replace(split_part({text}, 'e', 1), '-', ''), '.', '')"
     sign = f"CASE WHEN starts_with({text}, '-') THEN '-' ELSE '' END"
-    small = f"concat({sign}, '0.', repeat('0', -{shift} - 1), {figures})"
-    large = f"concat({sign}, rpad({figures}, {shift} + 1, '0'))"
+    # Also where the branch is not taken the engine may ask for so many zeros: never for less than none.
+    small = f"concat({sign}, '0.', repeat('0', greatest(-{shift} - 1, 0)), {figures})"
+    large = f"concat({sign}, rpad({figures}, greatest({shift} + 1, 0), '0'))"
     whole = MAX_256 - _FLOAT_SCALE
     plain = (
         f"CASE WHEN ({needed}) IS NOT TRUE THEN '0' WHEN strpos({text}, 'e') = 0 THEN {text} "

@@ -1,0 +1,1 @@
+"""How well match recipes are inferred: labelled sources, run in full and compared with the truth."""

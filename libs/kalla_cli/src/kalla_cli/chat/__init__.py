@@ -1,0 +1,1 @@
+"""`kalla chat`: the conversation in a terminal, over REST as any client."""

@@ -1,0 +1,1 @@
+"""Sessions and their messages in PostgreSQL; this service is their only writer."""

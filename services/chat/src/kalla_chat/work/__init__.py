@@ -1,0 +1,1 @@
+"""What an agent can do, free of any wire format and of any model."""

@@ -1,0 +1,1 @@
+"""Chats: the conversation of the chat service, over REST."""
