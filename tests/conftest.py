@@ -34,6 +34,10 @@ settings.load_profile("kalla")
 # What the shell says about somebody's own S3 store must not reach a test.
 take_s3_settings()
 
+# Nor must a model that somebody uses: a Kalla under test would ask it, and send it rows.
+for _name in [name for name in os.environ if name.startswith(("KALLA_", "OPENAI_", "ANTHROPIC_"))]:
+    del os.environ[_name]
+
 
 def free_port() -> int:
     """A loopback TCP port that nobody listens on now."""
