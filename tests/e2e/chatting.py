@@ -45,7 +45,7 @@ class Chat:
         return self.send(card_response=response if value is None else {**response, "value": value})
 
     def card(self, card_type: str, **more: Any) -> dict[str, Any]:
-        cards = self.last["message"]["cards"] or []
+        cards = self.last["message"].get("cards", [])
         found = [c for c in cards if c["type"] == card_type and more.items() <= c.items()]
         assert found, [c["type"] for c in cards]
         return found[0]

@@ -107,7 +107,7 @@ def test_words_alone_lead_to_a_run_and_every_step_can_be_taken_back(chat: Chat) 
 
     chat.say("change the tolerance")
     assert "Which tolerance" in chat.text
-    chat.press("rule_summary", "tolerance", "0.02") if chat.last["message"]["cards"] else chat.say(
+    chat.press("rule_summary", "tolerance", "0.02") if "cards" in chat.last["message"] else chat.say(
         "within 2 cents"
     )
     assert chat.card("rule_summary")["trial"]["matched_count"] == MATCHED
@@ -132,6 +132,21 @@ def test_a_wrong_example_is_pointed_out_and_not_averaged_away(chat: Chat) -> Non
     assert chat.place == ("validation", "recipe_ready")
     assert f"Pair {doubtful[0]}" in chat.text
     assert chat.card("rule_summary")["trial"]["matched_count"] == MATCHED
+
+
+def test_a_source_that_is_not_there_is_said_so_and_columns_can_be_named_later(chat: Chat) -> None:
+    chat.say("match bills to nonsense")
+    assert chat.place == ("source-selection", "active")
+    assert 'no source "nonsense"' in chat.text
+    chat.say("receipts")
+    assert chat.place == ("scoping", "active")
+    chat.say("match invoice_no to reference")
+    chat.say("yes")
+    few = len(chat.card("match_proposal")["pairs"])
+    chat.say("more examples")
+    assert len(chat.card("match_proposal")["pairs"]) > few
+    chat.say("skip")
+    assert "b.invoice_no = r.reference" in chat.last["recipe_draft"]["match_sql"]
 
 
 def test_nothing_reliable_is_said_so_and_never_shown_as_ready(chat: Chat, kalla: Kalla, data: Path) -> None:

@@ -175,6 +175,22 @@ def test_these_words_do_not_consent(text: str) -> None:
     assert not read(text).consents
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("match invoices to nonsense", ("invoices", "nonsense")),
+        ("please reconcile my bills with the ledger", ("bills", "ledger")),
+        ("compare 'my file' and other_file", ("my file", "other_file")),
+        ("match them to these", None),
+        ("match on reference", None),
+    ],
+)
+def test_the_names_of_what_is_matched_are_read_even_if_they_are_unknown(
+    text: str, names: tuple[str, str] | None
+) -> None:
+    assert read(text).matched == names
+
+
 def test_going_back_is_understood() -> None:
     assert read("other source").other_source
     assert read("use a different right source").side == "right"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Final
 
 from kalla_common.errors import Code, KallaError
 
+from kalla_chat.agents.language.columns import named_sources, resolve_column
 from kalla_chat.agents.language.understand import Reading, understand
 from kalla_chat.agents.sentences import CHANGE_RULE, CHANGE_SCOPE, NOT_UNDERSTOOD, WHAT_IS_UNDERSTOOD
 from kalla_chat.conversation.phases import PhaseName, go_back
@@ -13,12 +15,16 @@ from kalla_chat.conversation.state import State
 from kalla_chat.work import recipes, sources
 from kalla_chat.work.turn import Means, Turn
 
+MORE: Final = 4
+MOST: Final = 16
+"""Example pairs that are shown at once, at most."""
+
 
 async def hear(turn: Turn, means: Means) -> bool:
     """Apply a message to the state; False if it was answered here and nothing else is due."""
     aliases = [source.alias for source in await means.catalog.sources()]
-    reading = understand(turn.asked.text, aliases)
     state = turn.state
+    reading = _with_columns(understand(turn.asked.text, aliases), state)
     if reading.restarts:
         fresh = State(begun=True, cards=state.cards, drafts=state.drafts, usage=state.usage)
         for name in State.model_fields:
@@ -32,6 +38,8 @@ async def hear(turn: Turn, means: Means) -> bool:
     if reading.other_source:
         _other_source(state, reading.side)
     chosen = await _choose(turn, means, [*reading.aliases, *uploaded], reading)
+    if state.sides is None:
+        _tell_unknown(turn, reading, aliases)
     changed = _wish(state, reading)
     if not chosen and not changed and not uploaded and not reading.other_source:
         return _answer(turn, reading, before)
@@ -44,6 +52,24 @@ async def hear(turn: Turn, means: Means) -> bool:
     ):
         state.scoped = True
     return True
+
+
+def _with_columns(reading: Reading, state: State) -> Reading:
+    """Once the sources are chosen, "match X to Y" may name columns of them."""
+    if state.sides is None or reading.matched is None or reading.words:
+        return reading
+    one, two = reading.matched
+    left, right = state.sides
+    if resolve_column(one, left.names) is None or resolve_column(two, right.names) is None:
+        return reading
+    return replace(reading, words=((one, two),))
+
+
+def _tell_unknown(turn: Turn, reading: Reading, aliases: list[str]) -> None:
+    for name in reading.matched or ():
+        if not named_sources(name, aliases)[0]:
+            known = f"there are {', '.join(aliases[:10])}" if aliases else "there is none yet"
+            turn.say(f'I know no source "{name}"; {known}.')
 
 
 async def _choose(turn: Turn, means: Means, aliases: list[str], reading: Reading) -> bool:
@@ -118,7 +144,7 @@ def _answer(turn: Turn, reading: Reading, phase: PhaseName) -> bool:
     if reading.help_wanted and phase is not PhaseName.INITIAL:
         turn.say(WHAT_IS_UNDERSTOOD)
         return True
-    if phase in (PhaseName.INITIAL, PhaseName.SOURCE_SELECTION, PhaseName.EXECUTION):
+    if reading.status or phase in (PhaseName.INITIAL, PhaseName.SOURCE_SELECTION, PhaseName.EXECUTION):
         return True
     if _applied(state, reading, phase):
         return True
@@ -134,16 +160,24 @@ def _applied(state: State, reading: Reading, phase: PhaseName) -> bool:
         case PhaseName.DEMONSTRATION if _judges(reading):
             _judge(state, reading)
         case PhaseName.DEMONSTRATION if reading.more_examples:
-            state.pairs = []
+            _more_examples(state)
         case PhaseName.INFERENCE | PhaseName.VALIDATION if reading.confirmed or reading.rejected:
             recipes.judge(state, reading.confirmed, reading.rejected)
         case PhaseName.VALIDATION if reading.consents:
             state.accepted = True
-        case PhaseName.VALIDATION if reading.more_examples:
-            go_back(state, PhaseName.DEMONSTRATION)
+        case PhaseName.INFERENCE | PhaseName.VALIDATION if reading.more_examples:
+            _more_examples(state)
+        case PhaseName.INFERENCE if reading.consents:
+            # There is nothing to agree to: the reason is told again.
+            pass
         case _:
             return False
     return True
+
+
+def _more_examples(state: State) -> None:
+    go_back(state, PhaseName.DEMONSTRATION)
+    state.examples = min(state.examples + MORE, MOST)
 
 
 def _judges(reading: Reading) -> bool:

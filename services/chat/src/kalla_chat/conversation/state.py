@@ -175,7 +175,7 @@ class Usage(_Fact):
 
 
 class State(_Fact):
-    """The facts of one conversation."""
+    """The facts of one conversation. `examples` is how many pairs are shown."""
 
     begun: bool = False
     left: Side | None = None
@@ -183,6 +183,7 @@ class State(_Fact):
     chosen_left: str | None = None
     wishes: Wishes = Field(default_factory=Wishes)
     scoped: bool = False
+    examples: int = 4
     pairs: list[Pair] = Field(default_factory=list)
     demonstrated: bool = False
     no_rule: str = ""

@@ -86,7 +86,7 @@ class Turns:
         events: asyncio.Queue[Event | None] = asyncio.Queue()
         task = asyncio.create_task(self._answer(session_id, incoming, events))
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        task.add_done_callback(self._ended)
         task.add_done_callback(lambda _: events.put_nowait(None))
         running = False
         while (event := await events.get()) is not None:
@@ -97,6 +97,14 @@ class Turns:
             async with aclosing(self._follower.follow(session_id)) as following:
                 async for event in following:
                     yield event
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        # Its caller may be gone: then nobody else looks at how it ended.
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            code = error.code.value if isinstance(error, KallaError) else Code.INTERNAL.value
+            log.warning("message_not_answered", code=code)
 
     async def finish(self, seconds: float) -> None:
         """Give answers under way so long, then break them off; each may be asked for again."""
@@ -110,6 +118,8 @@ class Turns:
     async def _answer(
         self, session_id: UUID, incoming: Incoming, events: asyncio.Queue[Event | None]
     ) -> None:
+        if self._locks.busy(session_id):
+            events.put_nowait(Note("Answering the message before this one ..."))
         async with self._locks.holding(session_id):
             try:
                 async with asyncio.timeout(self._seconds):

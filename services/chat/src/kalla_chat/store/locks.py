@@ -28,6 +28,10 @@ class SessionLocks:
         self._queues: dict[UUID, asyncio.Lock] = {}
         self._waiting: dict[UUID, int] = {}
 
+    def busy(self, session_id: UUID) -> bool:
+        """Whether somebody of this process holds the session's lock or waits for it."""
+        return session_id in self._queues
+
     @asynccontextmanager
     async def holding(self, session_id: UUID) -> AsyncGenerator[None]:
         """Hold the session's lock while inside.

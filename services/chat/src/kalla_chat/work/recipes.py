@@ -29,7 +29,6 @@ from kalla_chat.work.sources import counted, read_side
 from kalla_chat.work.trials import RunnerTrialRuns
 from kalla_chat.work.turn import Means, Turn
 
-PAIRS: Final = 4
 _SHOWN_ROWS: Final = 5
 
 
@@ -43,7 +42,7 @@ async def propose(turn: Turn, means: Means) -> list[Pair]:
     (_, left_rows), (_, right_rows) = [await read_side(turn, means, s, MAX_ROWS) for s in (left, right)]
     turn.note("Looking for rows that may belong together ...")
     request = _request(turn.state, left_rows, right_rows, (), ())
-    proposed = await asyncio.to_thread(propose_pairs, request, PAIRS)
+    proposed = await asyncio.to_thread(propose_pairs, request, turn.state.examples)
     turn.state.pairs = [
         Pair(
             number=number,

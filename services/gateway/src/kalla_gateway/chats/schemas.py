@@ -11,7 +11,14 @@ from kalla.chat.v1 import session_pb2
 from kalla_common.errors import Code, KallaError
 from kalla_common.filters_json import condition_to_json, load_json
 from kalla_common.rpc import convert
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictInt,
+    model_serializer,
+)
 
 from kalla_gateway.recipes.schemas import EXAMPLE as RECIPE
 from kalla_gateway.recipes.schemas import recipe_json
@@ -90,6 +97,11 @@ class MessageBody(BaseModel):
         description="card_id, type (select, confirm, sample_table, match_proposal, rule_summary, progress,"
         " result_summary, upload_request), title, actions, and what the type holds",
     )
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, inner: SerializerFunctionWrapHandler):  # noqa: ANN202 - its type is the schema's
+        body = inner(self)
+        return body if self.cards is not None else {k: v for k, v in body.items() if k != "cards"}
 
 
 class ChatAnswer(BaseModel):

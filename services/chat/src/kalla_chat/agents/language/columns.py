@@ -27,6 +27,31 @@ _EQUALS: Final = re.compile(
 _ARTICLE: Final = re.compile(r"^\s*(?:the|their|its|same|both)\s+", re.IGNORECASE)
 
 
+_MATCHED: Final = re.compile(
+    rf"""
+    \b(?:match|reconcile|compare)\s+ (?:(?:the|my|our|all)\s+)? (?P<one>{QUOTED}|[\w.-]+) \s+
+    (?:to|with|against|and|vs\.?|=)\s+ (?:(?:the|my|our|all)\s+)? (?P<two>{QUOTED}|[\w.-]+)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_NO_NAMES: Final = frozenset(
+    (
+        "them",
+        "these",
+        "those",
+        "it",
+        "both",
+        "each",
+        "other",
+        "another",
+        "rows",
+        "sources",
+        "files",
+        "everything",
+    )
+)
+
+
 def unquoted(value: str) -> str:
     """A value without the quotes it was written in."""
     return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"`" else value
@@ -43,6 +68,15 @@ def named_sources(text: str, aliases: Sequence[str]) -> tuple[tuple[str, ...], s
             found.append((match.start(), alias))
             rest = rest[: match.start()] + " " * len(match[0]) + rest[match.end() :]
     return tuple(alias for _, alias in sorted(found)), rest
+
+
+def matched_names(text: str) -> tuple[str, str] | None:
+    """The two names in "match X to Y", be they sources or columns; None if there are none."""
+    match = _MATCHED.search(text)
+    if match is None:
+        return None
+    names = unquoted(match["one"]), unquoted(match["two"])
+    return None if {name.lower() for name in names} & _NO_NAMES else names
 
 
 def named_columns(text: str) -> tuple[tuple[str, str | None], ...]:

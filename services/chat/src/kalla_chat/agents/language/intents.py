@@ -39,6 +39,7 @@ ALL_ROWS: Final = _words(r"""
         | everything )\b
 """)
 MORE_EXAMPLES: Final = _words(r"\b(?:more|other|different|show)\b.*\b(?:examples|pairs)\b")
+STATUS: Final = _words(r"^\s*(?:status|where\ are\ we|what\ now|what(?:'s|\ is)?\ next)\b")
 HELP: Final = _words(r"^\s*(?:help|\?|hi|hello|hey)(?:\b|$)|\bwhat\ can\ you\ do\b")
 
 _JUDGED: Final = _words(r"""

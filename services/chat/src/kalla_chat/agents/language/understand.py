@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from kalla_chat.agents.language import intents
 from kalla_chat.agents.language.amounts import days, tolerance
-from kalla_chat.agents.language.columns import named_columns, named_sources
+from kalla_chat.agents.language.columns import matched_names, named_columns, named_sources
 from kalla_chat.agents.language.narrowings import Narrowing, narrowings
 
 
@@ -18,18 +18,20 @@ class Reading:
 
     Attributes:
         aliases: sources it names, in their order in the text.
+        matched: the names in "match X to Y", be they sources or columns.
         words: columns it names, as pairs; the second is None where one word stands for both sides.
         tolerance: largest difference of amounts.
         window_days: earliest and latest day of the right date after the left one.
         narrowings: rows that it wants alone.
         confirmed, rejected: numbers of pairs.
         all_pairs: what it says of all pairs.
-        agrees, refuses, runs, skips, restarts, help_wanted, more_examples, all_rows: plain intents.
+        agrees, refuses, runs, skips, restarts, help_wanted, status, more_examples, all_rows: plain intents.
         asks_tolerance: it wants another tolerance, and does not say which.
         other_source: it wants another source; `side` which one, "" for both.
     """
 
     aliases: tuple[str, ...] = ()
+    matched: tuple[str, str] | None = None
     words: tuple[tuple[str, str | None], ...] = ()
     tolerance: Decimal | None = None
     window_days: tuple[int, int] | None = None
@@ -43,6 +45,7 @@ class Reading:
     skips: bool = False
     restarts: bool = False
     help_wanted: bool = False
+    status: bool = False
     more_examples: bool = False
     all_rows: bool = False
     asks_tolerance: bool = False
@@ -72,6 +75,7 @@ def understand(text: str, aliases: Sequence[str]) -> Reading:
     known = frozenset(word for pair in words for word in pair if word)
     return Reading(
         aliases=named,
+        matched=matched_names(text),
         words=words,
         tolerance=allowed,
         window_days=window,
@@ -84,6 +88,7 @@ def understand(text: str, aliases: Sequence[str]) -> Reading:
         runs=bool(intents.RUN.search(text)) and not restarts,
         skips=bool(intents.SKIP.search(text)),
         restarts=restarts,
+        status=bool(intents.STATUS.search(text)),
         help_wanted=bool(intents.HELP.search(text)),
         more_examples=bool(intents.MORE_EXAMPLES.search(text)),
         all_rows=bool(intents.ALL_ROWS.search(text)),
