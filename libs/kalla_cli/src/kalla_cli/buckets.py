@@ -1,10 +1,10 @@
-"""A bucket as the command line sees it: a client, and one look whether it is there."""
+"""A bucket as the command line sees it: a client, and looks whether it is there and keeps what it gets."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import httpx
 import obstore
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _NO_SUCH_KEY: Final = "NoSuchKey"
+_KEPT_KEY: Final = "kalla/kept"
 
 
 def bucket_store(settings: S3Settings, bucket: str) -> S3Store:
@@ -39,9 +40,27 @@ def look_at(settings: S3Settings, bucket: str, client: httpx.Client) -> str:
     Raises:
         httpx.TransportError: the store cannot be reached.
     """
-    # Only the signing is obstore's: its own requests go through a proxy, also to loopback.
-    url = obstore.sign(bucket_store(settings, bucket), "GET", "kalla/looks", timedelta(minutes=1))
-    answer = client.get(url)
+    answer = client.get(_signed(settings, bucket, "GET", "kalla/looks"))
     found = _CODE.search(answer.text)
     code = found[1] if found else f"HTTP {answer.status_code}"
     return "" if answer.is_success or code == _NO_SUCH_KEY else code
+
+
+def keeps(settings: S3Settings, bucket: str, client: httpx.Client) -> bool:
+    """Whether the bucket gives back what was put there: a small object, left for the next time.
+
+    Raises:
+        httpx.TransportError: the store cannot be reached.
+    """
+    content = b"kept"
+    answer = client.get(_signed(settings, bucket, "GET", _KEPT_KEY))
+    if answer.is_success:
+        return answer.content == content
+    if _NO_SUCH_KEY in answer.text:
+        client.put(_signed(settings, bucket, "PUT", _KEPT_KEY), content=content)
+    return False
+
+
+def _signed(settings: S3Settings, bucket: str, method: Literal["GET", "PUT"], key: str) -> str:
+    # Only the signing is obstore's: its own requests go through a proxy, also to loopback.
+    return obstore.sign(bucket_store(settings, bucket), method, key, timedelta(minutes=1))

@@ -198,7 +198,15 @@ def _start(site: _Site, port: int, check: Callable[[], None]) -> _Started:
         user = None if site.owner.uid is None or site.owner.gid is None else (site.owner.uid, site.owner.gid)
         begin = site.log.stat().st_size if site.log.exists() else 0
         # SIGINT: fast shutdown; the SIGTERM one would wait for clients to leave.
-        child = start("PostgreSQL", command, site.log, user=user, folder=Path("/"), stop_signal=signal.SIGINT)
+        child = start(
+            "PostgreSQL",
+            command,
+            site.log,
+            user=user,
+            folder=Path("/"),
+            stop_signal=signal.SIGINT,
+            orphan_signal=signal.SIGINT,
+        )
         try:
             _wait_until_ready(child, site.data, end, check)
         except KallaError:

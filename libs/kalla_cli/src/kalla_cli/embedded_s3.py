@@ -22,7 +22,7 @@ from kalla_common.errors import Code, KallaError
 from kalla_common.s3 import S3Settings
 from pydantic import SecretStr
 
-from kalla_cli.buckets import look_at
+from kalla_cli.buckets import keeps
 from kalla_cli.home import secret_file
 from kalla_cli.ports import HIGHEST_PORT, LOOPBACK, choose_ports, is_free
 from kalla_cli.processes import Child, start
@@ -76,7 +76,7 @@ class EmbeddedS3:
                     raise _unavailable(
                         f"did not start ({self.child.how_it_ended()}): {self.child.last_words(1)}"
                     )
-                if _is_there(client, self.settings, waiting[0]):
+                if _serves(client, self.settings, waiting[0]):
                     del waiting[0]
                 elif time.monotonic() > end:
                     raise _unavailable(
@@ -212,9 +212,14 @@ def _unavailable(problem: str) -> KallaError:
     return KallaError(Code.STORE_UNAVAILABLE, f"The S3 store {problem}")
 
 
-def _is_there(client: httpx.Client, settings: S3Settings, bucket: str) -> bool:
-    """Whether the store answers, knows our credentials and has the bucket."""
+def _serves(client: httpx.Client, settings: S3Settings, bucket: str) -> bool:
+    """Whether the bucket gives back what is in it.
+
+    That the bucket is there says less: the part that keeps the bytes may still be unknown to the others,
+    above all after a kill, and they answer with 500 meanwhile. Nothing is written where reading tells it,
+    for a write that comes too early waits for five seconds.
+    """
     try:
-        return not look_at(settings, bucket, client)
+        return keeps(settings, bucket, client)
     except httpx.TransportError:
         return False

@@ -77,6 +77,7 @@ def start(
     user: tuple[int, int] | None = None,
     folder: Path | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
+    orphan_signal: signal.Signals = signal.SIGKILL,
 ) -> Child:
     """Start `command` in a session of its own, so that Ctrl-C reaches Kalla alone and it stops in order.
 
@@ -87,7 +88,9 @@ def start(
         environment: its environment; None passes ours on.
         user: uid and gid to run it as.
         folder: its working directory.
-        stop_signal: what asks it to end; sent as well if Kalla itself is killed (on Linux).
+        stop_signal: what asks it to end.
+        orphan_signal: sent by the kernel if Kalla itself is killed (on Linux). Nobody is there then who
+            would lose patience with a process that takes its time.
     """
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_suffix(log.suffix + ".1"))
@@ -104,17 +107,17 @@ def start(
             group=None if user is None else user[1],
             extra_groups=None if user is None else (),
             # Kalla starts its children from its only thread, where this is safe.
-            preexec_fn=_end_with_parent(stop_signal),  # noqa: PLW1509
+            preexec_fn=_end_with_parent(orphan_signal),  # noqa: PLW1509
         )
     return Child(name, process, log, stop_signal)
 
 
-def _end_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
-    """What lets the kernel send `stop_signal` to the child when Kalla dies without a chance to."""
+def _end_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
+    """What lets the kernel send `orphan_signal` to the child when Kalla dies without a chance to."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)
-    number = int(stop_signal)
+    number = int(orphan_signal)
 
     def ask_kernel() -> None:
         library.prctl(_SET_PARENT_DEATH_SIGNAL, number)
