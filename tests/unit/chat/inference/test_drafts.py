@@ -154,6 +154,28 @@ def test_columns_that_were_asked_for_must_be_compared() -> None:
     assert sql(drafts(left, right, hints=Hints(columns=(("id", "ref"),))))[0] == "b.id = w.ref"
 
 
+def test_few_pairs_are_a_rule_only_where_the_person_vouches_for_it() -> None:
+    left = {"id": codes()[:5], "amt": money(AMOUNTS[:5])}
+    right = {"ref": codes()[:3], "paid": money(AMOUNTS[:3])}
+    alone = drafts(left, right)
+    assert alone.hypotheses[0].objection == "it matches only 3 pairs"
+    named = Hints(columns=(("id", "ref"),))
+    assert sql(drafts(left, right, hints=named)) == ["b.id = w.ref", "b.amt = w.paid"]
+    confirmed = tuple(Example(row, row) for row in range(3))
+    assert sql(drafts(left, right, confirmed=confirmed)) == ["b.id = w.ref", "b.amt = w.paid"]
+    assert drafts(left, right, confirmed=confirmed[:2]).hypotheses[0].objection
+
+
+def test_a_key_that_was_named_may_match_few_rows_but_not_none() -> None:
+    left = {"id": codes(), "amt": money(AMOUNTS)}
+    strangers = ["".join(chr(97 + int(digit)) for digit in code) for code in codes()]
+    right = {"ref": [*codes()[:9], *strangers[9:]], "paid": money(AMOUNTS)}
+    named = Hints(columns=(("id", "ref"),))
+    assert sql(drafts(left, right, hints=named))[0] == "b.id = w.ref"
+    nothing = {"ref": strangers, "paid": money(AMOUNTS)}
+    assert all(h.objection for h in drafts(left, nothing, hints=named).hypotheses)
+
+
 def test_days_that_were_asked_for_are_compared_day_by_day() -> None:
     days = pa.array(RANDOM.integers(19_000, 19_300, N), pa.int32()).cast(pa.date32())
     left, right = {"id": codes(), "due": days}, {"ref": codes(), "got": days}

@@ -14,6 +14,7 @@ from kalla_chat.inference.links import Pairs, join
 from kalla_chat.inference.views import DIGITS
 
 _LEAST_PAIRS: Final = 5
+"""Of a rule that nobody vouches for."""
 _LEAST_SHARE: Final = 0.3
 """Share of the rows of one side that a rule must match."""
 _PRECISE: Final = 0.95
@@ -96,10 +97,12 @@ def _objection(bench: Workbench, made: Hypothesis, evidence: _Evidence, *, near:
     for names in bench.hints.columns:
         if names not in made.compared:
             return f"it does not compare {names[0]} with {names[1]}, as was asked for"
-    if len(made.pairs) < _LEAST_PAIRS:
+    asked = _is_asked_for(bench, made)
+    vouched = asked or _supporting(bench, made) >= _EXAMPLES
+    if len(made.pairs) < (1 if vouched else _LEAST_PAIRS):
         return f"it matches only {len(made.pairs)} pairs"
     shares = _shares(bench, made)
-    if max(shares) < _LEAST_SHARE:
+    if max(shares) < _LEAST_SHARE and not asked:
         return f"it matches only {shares[0]:.0%} of the left and {shares[1]:.0%} of the right rows"
     if near and made.window is None and made.likeness is None and len(made.links) == 1:
         return "equal amounts alone do not tell which rows belong together"
@@ -107,11 +110,17 @@ def _objection(bench: Workbench, made: Hypothesis, evidence: _Evidence, *, near:
         return f"about {1 - made.precision:.0%} of its pairs would be accidents"
     if made.sums is None and excess(made.pairs) > _AMBIGUOUS:
         return "several rows of each side share its values, and nothing tells which of them belong together"
-    if not near and not evidence.corroborated:
+    if not near and not evidence.corroborated and not asked:
         weak = _weak_key(bench, made)
         if weak:
             return weak
     return _against_examples(bench, made)
+
+
+def _is_asked_for(bench: Workbench, made: Hypothesis) -> bool:
+    """Whether the person named all columns of the key: then few rows, or weak ones, are no objection."""
+    asked = bench.hints.columns
+    return bool(asked) and all(link.names in asked for link in made.links)
 
 
 def _shares(bench: Workbench, made: Hypothesis) -> tuple[float, float]:
