@@ -83,6 +83,11 @@ def test_a_restart_keeps_sources_recipes_runs_and_results(place: Path) -> None:
         assert kalla.post("/api/recipes", body).status == 200
         run_id = kalla.post("/api/runs", {"recipe_id": "kept"}).body["run_id"]
         assert kalla.wait(run_id)["status"] == "completed"
+        # Sources are looked at in the background; their status is a part of what is compared.
+        end = time.monotonic() + 30
+        while any(source["status"] == "unknown" for source in kalla.get("/api/sources").body):
+            assert time.monotonic() < end
+            time.sleep(0.05)
         before = everything(kalla, run_id)
     with running_kalla(place / "home", place / "data") as kalla:
         assert everything(kalla, run_id) == before
