@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ import pytest
 from hypothesis import settings
 from kalla_cli.buckets import bucket_store
 from kalla_cli.embedded_s3 import embedded_s3
+from kalla_cli.ports import free_port
 from kalla_cli.postgres_owner import find_owner, programs
 from kalla_common.s3 import S3Settings, take_s3_settings
 from obstore.store import S3Store
@@ -37,14 +37,6 @@ take_s3_settings()
 # Nor must a model that somebody uses: a Kalla under test would ask it, and send it rows.
 for _name in [name for name in os.environ if name.startswith(("KALLA_", "OPENAI_", "ANTHROPIC_"))]:
     del os.environ[_name]
-
-
-def free_port() -> int:
-    """A loopback TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

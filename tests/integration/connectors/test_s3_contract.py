@@ -11,10 +11,11 @@ import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from kalla_cli.ports import free_port
 from kalla_runner.connectors.base import ReadSession
 from pydantic import SecretStr
 
-from tests.conftest import S3Bucket, free_port
+from tests.conftest import S3Bucket
 from tests.integration.connectors.contract import ConnectorContract, SourceMaker
 from tests.integration.connectors.csv_files import csv_text
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-
-from tests.conftest import free_port
+from kalla_cli.ports import free_port
 
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 READY_SECONDS = 60.0

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from aiobotocore.client import AioBaseClient
+from kalla_cli.ports import free_port
 from kalla_common.errors import Code, KallaError
 from kalla_common.s3 import S3Settings
 from kalla_runner.outputs import s3 as s3_outputs
@@ -23,7 +24,7 @@ from kalla_runner.outputs.reader import pinned_output, read_output
 from kalla_runner.outputs.s3 import check_s3_output, publish_to_s3, s3_published_by
 from pydantic import SecretStr
 
-from tests.conftest import S3Bucket, free_port
+from tests.conftest import S3Bucket
 from tests.integration.matching.test_publish import OTHER, RUN, attempt
 
 ALL = sorted([*OUTPUT_FILES, MANIFEST])

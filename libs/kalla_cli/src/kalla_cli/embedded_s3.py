@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from kalla_cli.buckets import keeps
 from kalla_cli.home import secret_file
-from kalla_cli.ports import HIGHEST_PORT, LOOPBACK, choose_ports, is_free
+from kalla_cli.ports import LOOPBACK, LOWEST_EPHEMERAL, choose_ports, is_free
 from kalla_cli.processes import Child, start
 
 UPLOADS_BUCKET: Final = "kalla-uploads"
@@ -197,7 +197,7 @@ def _free_ports(count: int) -> tuple[int, ...]:
     while True:
         chosen = choose_ports(0, count - 1, "")
         last = chosen[-1] + _ADMIN_GRPC_OFFSET
-        if last <= HIGHEST_PORT and last not in chosen and is_free(last):
+        if last < LOWEST_EPHEMERAL and last not in chosen and is_free(last):
             return (*chosen, last)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from typing import Final
 
@@ -9,14 +10,19 @@ from kalla_common.errors import Code, KallaError
 
 LOOPBACK: Final = "127.0.0.1"
 HIGHEST_PORT: Final = 65535
+LOWEST_EPHEMERAL: Final = 32_768
+"""From here on Linux takes ports for outgoing connections, also between choosing a port and listening."""
+
+
+_LOWEST_FREE: Final = 10_000
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback TCP port that nobody listens on now, and that no outgoing connection is given meanwhile."""
+    while True:
+        port = random.randint(_LOWEST_FREE, LOWEST_EPHEMERAL - 1)  # noqa: S311 - no secret
+        if is_free(port):
+            return port
 
 
 def is_free(port: int) -> bool:

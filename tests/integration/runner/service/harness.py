@@ -21,8 +21,7 @@ import httpx
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from tests.conftest import free_port
+from kalla_cli.ports import free_port
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from kalla_cli.ports import free_port
 from kalla_common.errors import KallaError
 from kalla_common.webhooks import verify
 
-from tests.conftest import free_port
 from tests.integration.runner.service.harness import (
     Receiver,
     RunnerProcess,

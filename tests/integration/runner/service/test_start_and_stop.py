@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from kalla_cli.ports import free_port
 
-from tests.conftest import free_port
 from tests.integration.runner.service.harness import RunnerProcess, running, wait_for
 
 
