@@ -1,8 +1,8 @@
 """The functions and operators that match_sql may use; what is not listed here is refused.
 
-    entry       the form of an entry
-    text, numbers, dates, ...   the entries
-    `find`      the entry of a name or alias
+- entry: the form of an entry
+- text, numbers, dates, ...: the entries
+- `find`: the entry of a name or alias
 """
 
 from __future__ import annotations
