@@ -19,12 +19,11 @@ import pytest
 from hypothesis import settings
 from kalla_cli.buckets import bucket_store
 from kalla_cli.embedded_s3 import embedded_s3
-from kalla_cli.ports import free_port
-from kalla_cli.postgres_owner import find_owner, programs
 from kalla_common.s3 import S3Settings, take_s3_settings
 from obstore.store import S3Store
 from psycopg import sql
 
+from tests.postgres import postgres_server
 from tests.opensearch.server import UnavailableError, opensearch
 
 # A slow machine is no defect: what a test may take is bounded by pytest-timeout alone.
@@ -42,45 +41,8 @@ for _name in [name for name in os.environ if name.startswith(("KALLA_", "OPENAI_
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL (postgresql://user:password@127.0.0.1:port/postgres) of a real server, password required."""
-    folder = Path(tempfile.mkdtemp(prefix="kalla-pg-"))
-    data, password_file = folder / "data", folder / "password"
-    owner = find_owner(data)
-    bin_path = programs(owner)
-    password, port = secrets.token_hex(12), free_port()
-    password_file.write_text(password)
-    data.mkdir()
-    for path in (folder, data, password_file):
-        owner.give(path)
-    server: subprocess.Popen[bytes] | None = None
-    try:
-        initdb = [bin_path / "initdb", "-D", data, "-U", "kalla", "-A", "scram-sha-256"]
-        initdb += ["--pwfile", password_file, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        subprocess.run(initdb, user=owner.uid, check=True, capture_output=True)
-        command = [bin_path / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
-        command += ["-c", "fsync=off", "-c", "max_connections=200"]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(command, user=owner.uid, stdout=log, stderr=log)
-        url = f"postgresql://kalla:{password}@127.0.0.1:{port}/postgres"
-        _wait_until_ready(url, server, folder / "log")
+    with postgres_server() as url:
         yield url
-    finally:
-        if server is not None:
-            server.terminate()
-            server.wait(timeout=30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        if server.poll() is not None:
-            pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
-        try:
-            psycopg.connect(url, connect_timeout=1).close()
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail("PostgreSQL was not ready within 15 s")
 
 
 @pytest.fixture

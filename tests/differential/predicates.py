@@ -46,6 +46,8 @@ def literal(cell: Value) -> str:
             return f"DATE '{cell}'"
         case Decimal():
             return f"{cell:f}"
+        case tuple():
+            return f"[{', '.join(literal(part) for part in cell)}]"
         case _:
             return str(cell)
 
@@ -102,14 +104,20 @@ class Predicates:
         )
 
     def any_ref(self, side: Side, test: Callable[[Kind], bool] = lambda _: True) -> Ref | None:
-        """Draw a column of one side whose type passes the test."""
-        fitting = [c for c in self.tables[side].columns if test(c.kind)]
+        """Draw a column of one side whose type passes the test; never a list."""
+        fitting = [c for c in self.tables[side].columns if c.kind.name != "list" and test(c.kind)]
         return Ref(side, self.rng.choice(fitting)) if fitting else None
 
     def combine(self, kalla: str, duck: str, *parts: Expr) -> Expr:
         """Put parts into templates with one {} a part; {0} and the like where a part comes twice."""
         columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
-        return Expr(kalla.format(*(p.kalla for p in parts)), duck.format(*(p.duck for p in parts)), columns)
+        lacks = any(part.postgres is None for part in parts)
+        return Expr(
+            kalla.format(*(p.kalla for p in parts)),
+            duck.format(*(p.duck for p in parts)),
+            columns,
+            None if lacks else duck.format(*(p.text("postgres") for p in parts)),
+        )
 
     def both(self, template: str, *parts: Expr) -> Expr:
         """Put parts into a template that is the same in both dialects."""
