@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from tests.differential.model import Case
 from tests.differential.oracle import Oracle
 from tests.differential.reproduce import load_case, save_case
 from tests.differential.shrink import shrink
+from tests.differential.translations import DRAWN_ENTRIES, NOT_DRAWN
 
 CHUNK = 50
 
@@ -37,14 +39,17 @@ def main() -> int:
     begin = time.perf_counter()
     tally: Counter[str] = Counter()
     refusals: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
     defects: list[tuple[int, Outcome]] = []
     for number, outcome in _outcomes(seed, arguments.cases, arguments.jobs):
         tally[outcome.verdict] += 1
         tally[f"first path {outcome.path}"] += bool(outcome.path)
         tally["comparisons"] += outcome.paths_run
         tally["with matches"] += outcome.matched > 0
-        if outcome.verdict is Verdict.REFUSED:
-            refusals[outcome.reason.split(":", maxsplit=1)[0]] += 1
+        tally["with PostgreSQL"] += outcome.postgres
+        shown.update(outcome.shown)
+        if outcome.verdict in (Verdict.REFUSED, Verdict.NO_ORACLE):
+            refusals[_kind_of(outcome)] += 1
         if outcome.verdict is Verdict.DEFECT:
             defects.append((number, outcome))
             print(f"seed {number}: {outcome.reason}", flush=True)
@@ -54,10 +59,26 @@ def main() -> int:
         if len(defects) >= arguments.stop_after:
             break
     seconds = time.perf_counter() - begin
-    print(f"{dict(tally)} in {seconds:.0f} s; refusals {dict(refusals)}")
+    print(f"{dict(tally)} in {seconds:.0f} s")
+    for reason, count in refusals.most_common(30):
+        print(f"  {count} {reason}")
+    _print_coverage(shown)
     for number, outcome in defects[: arguments.shrink]:
         _shrink(number, outcome, arguments.out)
     return 1 if defects else 0
+
+
+def _kind_of(outcome: Outcome) -> str:
+    """Return a refusal's sentence without what only this case has in it."""
+    words = re.sub(r"'[^']*'|\"[^\"]*\"|\d+|\([^)]*\)", "_", outcome.reason)
+    return f"{outcome.verdict}: {words[:110]}"
+
+
+def _print_coverage(shown: Counter[str]) -> None:
+    print("cases in which an entry's values were compared:")
+    print("  " + ", ".join(f"{name} {shown[name]}" for name in sorted(DRAWN_ENTRIES)))
+    print(f"  not reached: {', '.join(sorted(DRAWN_ENTRIES - set(shown))) or 'none'}")
+    print(f"  never drawn: {', '.join(f'{name} ({why})' for name, why in NOT_DRAWN.items())}")
 
 
 def _outcomes(seed: int, cases: int, jobs: int) -> Iterator[tuple[int, Outcome]]:

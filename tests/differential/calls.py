@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
-from kalla_runner.matching.sql.catalogue import ENTRIES, Entry, Family, Parameter, Signature
+from kalla_runner.matching.sql.catalogue import Family, Parameter
 
 from tests.differential.arguments import argument, literal_argument, result_digits
-from tests.differential.postgres_texts import postgres_text
-from tests.differential.terms import OR, WIDEST, Term, Type, combine, decimal, integer
+from tests.differential.terms import ATOM, OR, OTHER, WIDEST, Term, Type, combine, decimal, integer
+from tests.differential.translations import DRAWN, WAYS, Way
 
 if TYPE_CHECKING:
     from tests.differential.expressions import Expressions
 
-DRAWN: Final = frozenset(Family) - {Family.INTERVAL, Family.STRUCT, Family.BINARY}
-"""Families that expressions are drawn of."""
 EntryKind = Literal["scalar", "aggregate", "window"]
-
-
-@dataclass(frozen=True)
-class Way:
-    """One entry with one of its signatures."""
-
-    entry: Entry
-    signature: Signature
-    results: frozenset[Family]
-
-
-def _results(signature: Signature) -> frozenset[Family]:
-    if signature.result is not None:
-        return frozenset({signature.result}) & DRAWN
-    return signature.parameters[0].families & DRAWN if signature.parameters else frozenset()
-
-
-WAYS: Final[tuple[Way, ...]] = tuple(
-    Way(entry, signature, _results(signature))
-    for entry in ENTRIES
-    for signature in entry.signatures
-    if signature.duckdb is not None
-)
-"""All that the catalogue says how to write for DuckDB."""
 
 
 class Calls:
@@ -49,17 +22,21 @@ class Calls:
 
     def __init__(self, draw: Expressions, kind: EntryKind) -> None:
         self._draw = draw
-        self._ways = [way for way in WAYS if way.entry.kind == kind]
-        if draw.postgres:
-            self._ways = [w for w in self._ways if postgres_text(w.entry, w.signature) is not None]
+        self._ways = [w for w in WAYS if w.entry.kind == kind and (w.postgres is not None or not draw.postgres)]
+        self._names = sorted({way.entry.name for way in self._ways})
 
     def draw(self, family: Family, depth: int) -> Term | None:
         """Draw a call whose result is of a family; None where there is none, or its arguments do not meet."""
         fitting = [way for way in self._ways if family in way.results]
-        return self.call(self._draw.rng.choice(fitting), family, depth) if fitting else None
+        # Every entry is as likely as another, however many signatures it has.
+        names = list(dict.fromkeys(way.entry.name for way in fitting))
+        if not names:
+            return None
+        name = self._draw.rng.choice(names)
+        return self.call(self._draw.rng.choice([w for w in fitting if w.entry.name == name]), family, depth)
 
     def call(self, way: Way, family: Family, depth: int) -> Term | None:
-        """Draw a call of one signature."""
+        """Draw a call of one signature; None where its arguments do not meet."""
         rng = self._draw.rng
         parameters = list(way.signature.parameters)
         if way.signature.optional:
@@ -72,61 +49,94 @@ class Calls:
         type_ = _type(way, family, [t for t, p in zip(terms, parameters, strict=True) if not p.literal])
         if type_ is None:
             return None
-        name = rng.choice([way.entry.name, way.entry.name, *way.entry.aliases])
-        name = name.upper() if rng.random() < 0.2 else name
-        listed = ", ".join(f"{{{i}}}" for i in range(len(terms)))
-        duck = _filled(way.signature.duckdb or "", len(terms))
-        postgres = postgres_text(way.entry, way.signature)
+        operator = way.entry.form is not None and way.entry.form.startswith("{0}")
         expr = combine(
             rng,
-            f"{name}({listed})",
-            duck,
-            [(term, OR) for term in terms],
-            postgres=None if postgres is None else _filled(postgres, len(terms)),
+            self._kalla(way, len(terms)),
+            _filled(way.duck, len(terms)),
+            [(term, ATOM if operator else OR) for term in terms],
+            postgres=None if way.postgres is None else _filled(way.postgres, len(terms)),
             uses=(way.entry.name,),
         )
-        return Term(expr, type_)
+        return Term(expr, type_, OTHER if operator else ATOM)
+
+    def _kalla(self, way: Way, count: int) -> str:
+        rng = self._draw.rng
+        entry = way.entry
+        if entry.form is not None:
+            form = entry.form if count > 3 else entry.form.replace(" FOR {3}", "")
+            return f"({form})" if entry.form.startswith("{0}") and rng.random() < 0.2 else form
+        name = rng.choice([entry.name, entry.name, *entry.aliases])
+        name = name.upper() if rng.random() < 0.2 else name
+        if way.kalla:
+            return way.kalla.replace("{name}", name)
+        if entry.kind == "aggregate" and count == 0:
+            return f"{name}(*)"
+        return f"{name}({', '.join(f'{{{i}}}' for i in range(count))})"
 
     def _arguments(
         self, way: Way, parameters: Sequence[Parameter], family: Family, depth: int
     ) -> list[Term] | None:
-        rng = self._draw.rng
         shared: dict[frozenset[Family], Term] = {}
         terms: list[Term] = []
         for position, parameter in enumerate(parameters):
             if parameter.literal:
-                terms.append(literal_argument(rng, way.entry, position, parameter, terms))
+                terms.append(literal_argument(self._draw.rng, way.entry, position, parameter))
                 continue
-            of_result = way.signature.result is None and parameter.families == parameters[0].families
-            leader = shared.get(parameter.families)
-            wanted = leader.family if leader else family if of_result else _family(rng.choice, parameter)
-            if wanted is None:
+            if way.elements and position == 0:
+                term = self._draw.list_of(family)
+            else:
+                leader = shared.get(parameter.families)
+                wanted = way.families[position] if way.families else self._wanted(way, position, leader, family)
+                if wanted is None:
+                    return None
+                term = argument(self._draw, way.entry, position, wanted, depth - 1, terms)
+                if term is not None and leader is not None and leader.type.united(term.type) is None:
+                    term = leader if way.signature.alike or wanted is leader.family else term
+            if term is None:
                 return None
-            if leader is not None and leader.type.exact and rng.random() < 0.2:
-                other = Family.DECIMAL if wanted is Family.INTEGER else Family.INTEGER
-                # The first argument of a result that is like it must stay what was asked for.
-                wanted = other if other in parameter.families and family is Family.DECIMAL else wanted
-            term = argument(self._draw, way.entry, position, wanted, depth - 1)
-            if leader is not None and leader.type.united(term.type) is None:
-                term = leader
             shared.setdefault(parameter.families, term)
             terms.append(term)
         return terms
 
+    def _wanted(self, way: Way, position: int, leader: Term | None, family: Family) -> Family | None:
+        """Return the family of an argument: that of the result, of the arguments it must be like, or any."""
+        rng = self._draw.rng
+        parameter = way.signature.parameters[min(position, len(way.signature.parameters) - 1)]
+        first = _result_parameter(way)
+        of_result = way.signature.result is None and parameter.families == first.families
+        if leader is not None and (way.signature.alike or of_result):
+            other = Family.DECIMAL if leader.family is Family.INTEGER else Family.INTEGER
+            mixed = leader.type.exact and family is Family.DECIMAL and rng.random() < 0.2
+            return other if mixed and other in parameter.families else leader.family
+        if of_result:
+            return family
+        return _family(rng.choice, parameter, plain=way.signature.alike)
 
-def _family(choose: Callable[[list[Family]], Family], parameter: Parameter) -> Family | None:
-    families = sorted(parameter.families & DRAWN)
+
+def _result_parameter(way: Way) -> Parameter:
+    """Return the parameter whose family the result has: IF and NVL2 have a condition before it."""
+    return way.signature.parameters[1 if way.entry.name in ("if", "nvl2") else 0]
+
+
+def _family(choose: Callable[[list[Family]], Family], parameter: Parameter, *, plain: bool) -> Family | None:
+    families = sorted(parameter.families & DRAWN - ({Family.LIST} if plain else set()))
     return choose(families) if families else None
 
 
 def _filled(template: str, count: int) -> str:
-    """Write {all} as the arguments one by one."""
-    return template.replace("{all}", ", ".join(f"{{{i}}}" for i in range(count)))
+    """Write {all} as the arguments one by one, and NULL for those that were left out."""
+    template = template.replace("{all}", ", ".join(f"{{{i}}}" for i in range(count)))
+    for left_out in range(count, 4):
+        template = template.replace(f"{{{left_out}}}", "NULL")
+    return template
 
 
 def _type(way: Way, family: Family, arguments: Sequence[Term]) -> Type | None:
     """Return the type of a call's result; None where the oracles may have no room for it."""
     exact = [t.type for t in arguments if t.type.exact]
+    if way.elements:
+        return arguments[0].type.element
     if family is Family.INTEGER:
         return integer(result_digits(way.entry.name, exact))
     if family is Family.DECIMAL:
@@ -134,11 +144,10 @@ def _type(way: Way, family: Family, arguments: Sequence[Term]) -> Type | None:
         digits = max((t.digits for t in exact), default=10) + 1
         whole = max((t.whole for t in exact), default=10) + 1
         return decimal(digits, scale, whole=whole) if digits + scale <= WIDEST else None
-    if way.signature.result is None and arguments:
-        return arguments[0].type
     if family is Family.LIST:
         lists = [t.type for t in arguments if t.family is Family.LIST]
-        return lists[0] if lists else Type(family, element=arguments[0].type if arguments else None)
-    return Type(family)
-
-
+        if way.entry.name == "string_to_array":
+            return Type(family, element=Type(Family.TEXT))
+        return lists[0] if lists else Type(family, element=arguments[0].type)
+    like = next((t.type for t in arguments if t.family is family), None)
+    return like if like is not None and family is Family.FLOAT and way.signature.result is None else Type(family)

@@ -126,7 +126,38 @@ class Expressions:
     def leaf(self, family: Family) -> Term:
         """Draw a column of a family, or a literal."""
         found = self.column(lambda t: t.family is family) if self.rng.random() < 0.85 else None
+        if family is Family.BOOLEAN and (found is None or self.rng.random() < 0.3):
+            return self._test() if self.rng.random() < 0.95 else self.constant(family)
         return found or self.constant(family)
+
+    def _test(self) -> Term:
+        """Draw a comparison of a column with a literal, or a test for NULL: about half of the rows pass."""
+        column = self.column(lambda t: t.family is not Family.LIST)
+        if column is None:
+            return self.constant(Family.BOOLEAN)
+        value = self.constant(column.family)
+        if self.rng.random() < 0.25 or not value.type.alike(column.type):
+            word = self.rng.choice(["IS NULL", "IS NOT NULL", "IS NOT NULL"])
+            return self.combined(f"{{0}} {word}", [column], COMPARE, BOOLEAN, IS, uses=("is null",))
+        operator = self.rng.choice(["=", "<>"] if column.family is Family.BOOLEAN else ["=", *_ORDERED])
+        return self.combined(
+            f"{{0}} {operator} {{1}}", [column, value], RANGE, BOOLEAN, COMPARE, uses=(operator,)
+        )
+
+    def leaf_of(self, type_: Type) -> Term | None:
+        """Draw a column of a type, or a literal; None where the literal would not be alike."""
+        found = self.column(lambda t: t.family is type_.family and t.alike(type_) and t.scale <= type_.scale)
+        if found is not None and self.rng.random() < 0.7:
+            return found
+        drawn = self.constant(type_.family)
+        return drawn if drawn.type.alike(type_) and drawn.type.scale <= type_.scale else found
+
+    def list_of(self, family: Family) -> Term | None:
+        """Draw a list whose elements are of a family."""
+        found = self.column(lambda t: t.element is not None and t.element.family is family)
+        if found is not None and self.rng.random() < 0.8:
+            return found
+        return self.array_of(family, 1) if family in (Family.TEXT, Family.INTEGER, Family.DATE) else found
 
     def constant(self, family: Family) -> Term:
         """Write a literal of a family."""
@@ -248,10 +279,10 @@ class Expressions:
         level, word = self.rng.choice([(AND, "AND"), (OR, "OR")])
         parts = [self.draw(Family.BOOLEAN, depth - 1) for _ in range(self.rng.choice([2, 2, 3]))]
         template = f" {word} ".join(f"{{{i}}}" for i in range(len(parts)))
-        return self.combined(template, parts, level, BOOLEAN, level)
+        return self.combined(template, parts, level, BOOLEAN, level, uses=(word.lower(),))
 
     def _not(self, depth: int) -> Term:
-        return self.combined("NOT {0}", [self.draw(Family.BOOLEAN, depth - 1)], NOT, BOOLEAN, NOT)
+        return self.combined("NOT {0}", [self.draw(Family.BOOLEAN, depth - 1)], NOT, BOOLEAN, NOT, uses=("not",))
 
     def pair(self, depth: int, families: Sequence[Family] = COMPARED) -> tuple[Term, Term]:
         """Draw two expressions that are compared without a cast."""
@@ -270,18 +301,20 @@ class Expressions:
         one, two = self.pair(depth - 1)
         operators = ["=", "=", "<>"] if one.family in (Family.BOOLEAN, Family.FLOAT) else ["=", "=", "<>", *_ORDERED]
         operator = self.rng.choice(operators)
-        return self.combined(f"{{0}} {operator} {{1}}", [one, two], RANGE, BOOLEAN, COMPARE)
+        return self.combined(f"{{0}} {operator} {{1}}", [one, two], RANGE, BOOLEAN, COMPARE, uses=(operator,))
 
     def _distinct(self, depth: int) -> Term:
         operator = self.rng.choice(["IS DISTINCT FROM", "IS NOT DISTINCT FROM"])
-        return self.combined(f"{{0}} {operator} {{1}}", list(self.pair(depth - 1)), COMPARE, BOOLEAN, IS)
+        return self.combined(f"{{0}} {operator} {{1}}", list(self.pair(depth - 1)), COMPARE, BOOLEAN, IS, uses=(operator.lower(),))
 
     def _is(self, depth: int) -> Term:
         if self.rng.random() < 0.5:
             test = self.rng.choice(["IS TRUE", "IS NOT TRUE", "IS FALSE", "IS NOT FALSE"])
-            return self.combined(f"{{0}} {test}", [self.draw(Family.BOOLEAN, depth - 1)], COMPARE, BOOLEAN, IS)
+            subject = self.draw(Family.BOOLEAN, depth - 1)
+            return self.combined(f"{{0}} {test}", [subject], COMPARE, BOOLEAN, IS, uses=("is true",))
         test = self.rng.choice(["IS NULL", "IS NOT NULL"])
-        return self.combined(f"{{0}} {test}", [self.draw(self.any_family(), depth - 1)], COMPARE, BOOLEAN, IS)
+        subject = self.draw(self.any_family(), depth - 1)
+        return self.combined(f"{{0}} {test}", [subject], COMPARE, BOOLEAN, IS, uses=("is null",))
 
     def _between(self, depth: int) -> Term:
         first, second = self.pair(depth - 1, [f for f in COMPARED if f is not Family.FLOAT])
@@ -289,7 +322,7 @@ class Expressions:
         if not (third.type.alike(first.type) and third.type.alike(second.type)):
             third = second
         word = self.rng.choice(["BETWEEN", "BETWEEN", "NOT BETWEEN"])
-        return self.combined(f"{{0}} {word} {{1}} AND {{2}}", [first, second, third], OTHER, BOOLEAN, RANGE)
+        return self.combined(f"{{0}} {word} {{1}} AND {{2}}", [first, second, third], OTHER, BOOLEAN, RANGE, uses=("between",))
 
     def _in(self, depth: int) -> Term:
         first = self.draw(self.any_family(), depth - 1)
@@ -298,7 +331,7 @@ class Expressions:
         listed = ", ".join(f"{{{i}}}" for i in range(1, len(values) + 1))
         word = self.rng.choice(["IN", "NOT IN"])
         least = [OTHER, *[OR] * len(values)]
-        return self.combined(f"{{0}} {word} ({listed})", [first, *values], least, BOOLEAN, RANGE)
+        return self.combined(f"{{0}} {word} ({listed})", [first, *values], least, BOOLEAN, RANGE, uses=("in",))
 
     def _like(self, depth: int) -> Term:
         text = self.draw(Family.TEXT, depth - 1)
@@ -306,10 +339,10 @@ class Expressions:
             pattern = literal(self.rng.choice(_REGEX_PATTERNS)).replace("{", "{{").replace("}", "}}")
             duck = f"regexp_matches({{0}}, {pattern})"
             template = f"{{0}} ~ {pattern}"
-            return self.combined(template, [text], ADD, BOOLEAN, OTHER, duck=duck, postgres=template)
+            return self.combined(template, [text], ADD, BOOLEAN, OTHER, duck=duck, postgres=template, uses=("~",))
         word = self.rng.choice(["LIKE", "LIKE", "NOT LIKE", "ILIKE"])
         pattern = literal(self.rng.choice(_LIKE_PATTERNS))
-        return self.combined(f"{{0}} {word} {pattern}", [text], OTHER, BOOLEAN, RANGE)
+        return self.combined(f"{{0}} {word} {pattern}", [text], OTHER, BOOLEAN, RANGE, uses=(word.split()[-1].lower(),))
 
     def _tolerance(self, depth: int) -> Term:
         one, two = self.numbers(depth - 1), self.numbers(depth - 1)
@@ -367,6 +400,7 @@ class Expressions:
             [level, level + 1],
             integer(digits),
             level,
+            uses=(operator,),
             duck=f"CAST({{0}} AS BIGINT) {operator} CAST({{1}} AS BIGINT)",
             postgres=f"CAST({{0}} AS NUMERIC) {operator} CAST({{1}} AS NUMERIC)",
         )
@@ -380,6 +414,7 @@ class Expressions:
             [MULTIPLY, SIGN],
             integer(min(one.type.digits, two.type.digits)),
             MULTIPLY,
+            uses=("%", "nullif"),
             duck="CAST({0} AS BIGINT) % {1}",
             postgres="CAST({0} AS NUMERIC) % {1}",
         )
@@ -393,14 +428,14 @@ class Expressions:
             if family is Family.INTEGER and term.type.digits > 18:
                 return term
             kind = term.type if family is not Family.INTEGER else integer(term.type.digits)
-            return self.combined("-{0}", [term], least, kind, SIGN, duck=duck, postgres=postgres)
+            return self.combined("-{0}", [term], least, kind, SIGN, duck=duck, postgres=postgres, uses=("-x",))
 
         return sign
 
     def _days(self, depth: int) -> Term:
         one, two = self.draw(Family.DATE, depth - 1), self.draw(Family.DATE, depth - 1)
         return self.combined(
-            "{0} - {1}", [one, two], [ADD, MULTIPLY], integer(7), ADD, duck="CAST({0} - {1} AS BIGINT)"
+            "{0} - {1}", [one, two], [ADD, MULTIPLY], integer(7), ADD, duck="CAST({0} - {1} AS BIGINT)", uses=("-",)
         )
 
     def _decimals(self, depth: int) -> Term:
@@ -425,6 +460,7 @@ class Expressions:
             [level, level + 1],
             decimal(digits, scale, whole=whole),
             level,
+            uses=(operator,),
             postgres=f"CAST({{0}} AS NUMERIC) {operator} CAST({{1}} AS NUMERIC)",
         )
 
@@ -441,6 +477,7 @@ class Expressions:
             [MULTIPLY, SIGN],
             decimal(min(a.digits, b.digits), scale, whole=max(a.whole, b.whole)),
             MULTIPLY,
+            uses=("%", "nullif"),
         )
 
     def _as_decimal(self, depth: int) -> Term:
@@ -470,7 +507,7 @@ class Expressions:
             return one
         operator = self.rng.choice("+-*")
         level = MULTIPLY if operator == "*" else ADD
-        return self.combined(f"{{0}} {operator} {{1}}", [one, two], [level, level + 1], Type(Family.FLOAT), level)
+        return self.combined(f"{{0}} {operator} {{1}}", [one, two], [level, level + 1], Type(Family.FLOAT), level, uses=(operator,))
 
     def _as_float(self, depth: int) -> Term:
         term = self.numbers(depth - 1)
@@ -483,7 +520,7 @@ class Expressions:
     def _concatenation(self, depth: int) -> Term:
         parts = [self.draw(Family.TEXT, depth - 1) for _ in range(self.rng.choice([2, 2, 3]))]
         template = " || ".join(f"{{{i}}}" for i in range(len(parts)))
-        return self.combined(template, parts, [OTHER, *[ADD] * (len(parts) - 1)], TEXT, OTHER)
+        return self.combined(template, parts, [OTHER, *[ADD] * (len(parts) - 1)], TEXT, OTHER, uses=("||",))
 
     def _as_text(self, depth: int) -> Term:
         # Of computed decimals the scale would show, which is nobody's promise, and DuckDB leaves out a 0.
@@ -500,7 +537,7 @@ class Expressions:
         if self.rng.random() < 0.5:
             days = self.rng.choice([1, 7, 30, 365])
             sign = self.rng.choice("+-")
-            return self.combined(f"{{0}} {sign} {days}", [term], ADD, Type(Family.DATE), ADD)
+            return self.combined(f"{{0}} {sign} {days}", [term], ADD, Type(Family.DATE), ADD, uses=(sign,))
         return self._plus_interval_to(term, date=True)
 
     def _plus_interval(self, depth: int) -> Term:
@@ -508,9 +545,10 @@ class Expressions:
 
     def _plus_interval_to(self, term: Term, *, date: bool) -> Term:
         spans = [i for i in _INTERVALS if not date or i.split()[1][:3] in ("day", "mon", "yea")]
-        template = f"{{0}} {self.rng.choice('+-')} INTERVAL '{self.rng.choice(spans)}'"
+        sign = self.rng.choice("+-")
+        template = f"{{0}} {sign} INTERVAL '{self.rng.choice(spans)}'"
         oracle = f"CAST({template} AS DATE)" if date else template
-        return self.combined(template, [term], ADD, term.type, ADD, duck=oracle, postgres=oracle)
+        return self.combined(template, [term], ADD, term.type, ADD, duck=oracle, postgres=oracle, uses=(sign,))
 
     def _as_date(self, depth: int) -> Term:
         return self._cast(self.draw(Family.TIMESTAMP, depth - 1), "DATE", Type(Family.DATE))
@@ -519,8 +557,11 @@ class Expressions:
         return self._cast(self.draw(Family.DATE, depth - 1), "TIMESTAMP", Type(Family.TIMESTAMP))
 
     def _array(self, depth: int) -> Term:
-        families = [Family.TEXT, Family.INTEGER, Family.DATE]
-        first = self.draw(self.rng.choice(families), depth - 1)
+        return self.array_of(self.rng.choice([Family.TEXT, Family.INTEGER, Family.DATE]), depth)
+
+    def array_of(self, family: Family, depth: int) -> Term:
+        """Draw a list written out."""
+        first = self.draw(family, depth - 1)
         drawn = [self.leaf(first.family) for _ in range(self.rng.choice([0, 1, 2]))]
         parts = [first, *drawn]
         element = first.type if first.family is not Family.INTEGER else integer(19)
@@ -534,6 +575,7 @@ class Expressions:
             Type(Family.LIST, element=element),
             duck=f"[{listed}]",
             postgres=f"ARRAY[{listed}]",
+            uses=("make_array",),
         )
 
     def case(self, family: Family) -> Callable[[int], Term]:
@@ -564,6 +606,6 @@ class Expressions:
             if default:
                 text += f" ELSE {{{len(parts)}}}"
                 parts.append(results[-1])
-            return self.combined(f"{text} END", parts, OR, type_)
+            return self.combined(f"{text} END", parts, OR, type_, uses=("case",))
 
         return draw

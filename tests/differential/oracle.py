@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from tests.differential.answer import Answer, rows_of
-from tests.differential.model import Case, Table
+from tests.differential.model import Case, Column, Table
 from tests.differential.predicates import FLOAT_SCALE, exact_name, quoted
 from tests.differential.render import meaning
 
@@ -25,6 +25,12 @@ def arrow_table(table: Table) -> pa.Table:
         for column, cells in zip(table.columns, columns, strict=True)
     ]
     return pa.table(arrays, names=[column.name for column in table.columns])
+
+
+def exact_cells(table: Table, column: Column) -> list[Decimal | None]:
+    """Return the shortest decimal forms of a column of floats."""
+    at = table.columns.index(column)
+    return [None if row[at] is None else Decimal(str(row[at])) for row in table.rows]
 
 
 class Oracle:
@@ -56,11 +62,8 @@ class Oracle:
         rows = arrow_table(table)
         for column in table.columns:
             if column.kind.name == "float":
-                at = table.columns.index(column)
-                cells = [None if row[at] is None else Decimal(str(row[at])) for row in table.rows]
-                rows = rows.append_column(
-                    exact_name(column.name), pa.array(cells, pa.decimal128(30, FLOAT_SCALE))
-                )
+                cells = pa.array(exact_cells(table, column), pa.decimal128(30, FLOAT_SCALE))
+                rows = rows.append_column(exact_name(column.name), cells)
         self.connection.register("incoming", rows)
         where = " AND ".join(f"({condition.duck})" for condition in table.filters) or "true"
         self.connection.execute(

@@ -13,7 +13,10 @@ from tests.differential.calls import Calls
 from tests.differential.expressions import Expressions, Field
 from tests.differential.model import Expr, Grouped, Item, Level, Side, Table
 from tests.differential.predicates import identifier, quoted
-from tests.differential.terms import OR, Term, combine, integer, type_of
+from tests.differential.terms import OR, Term, combine, type_of
+
+_NOT_OVER = ("array_agg", "string_agg", "first_value", "last_value", "any_value", "grouping")
+"""Aggregates that are drawn with an order of their own, or hold for whole groups only."""
 
 
 def fields_of(side: Side, table: Table) -> list[Field]:
@@ -107,10 +110,13 @@ class Structure:
 
     def aggregate(self, draw: Expressions, depth: int, *, over: bool = False) -> Term | None:
         """Draw an aggregate; with `over` one that can be a window."""
-        del over
-        if self.rng.random() < 0.1:
-            return Term(Expr("count(*)", "count(*)"), integer(4))
-        return Calls(draw, "aggregate").draw(draw.any_family(), depth)
+        calls = Calls(draw, "aggregate")
+        for _ in range(4):
+            term = calls.draw(draw.any_family(), depth)
+            if term is None or (over and not set(term.expr.uses[:1]).isdisjoint(_NOT_OVER)):
+                continue
+            return term
+        return None
 
     def grouped(self, side: Side, other: Side, link: tuple[Field, Field]) -> Grouped | None:
         """Draw a grouped query over `side` by the first column of a link, joined to the second one."""

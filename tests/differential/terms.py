@@ -132,8 +132,10 @@ class Term:
         return self.type.family
 
     def predicate(self) -> Expr:
-        """Return it for a chain of ANDs."""
-        return self.bracketed(NOT).expr
+        """Return it for a chain of ANDs, as one of many words."""
+        expr = self.bracketed(NOT).expr
+        postgres = None if expr.postgres is None else f"({expr.text('postgres')})"
+        return replace(expr, duck=f"({expr.duck})", postgres=postgres)
 
     def bracketed(self, least: int) -> Term:
         """Return it with brackets in Kalla's text if it binds less tightly than `least`."""

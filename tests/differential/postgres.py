@@ -1,0 +1,127 @@
+"""PostgreSQL's answer to the meaning of a match: a second oracle for a share of the cases."""
+
+from __future__ import annotations
+
+import struct
+
+import psycopg
+from psycopg.types.numeric import Float8
+
+from tests.differential.answer import Answer, rows_from
+from tests.differential.model import Case, Kind, Table, Value
+from tests.differential.oracle import exact_cells
+from tests.differential.predicates import FLOAT_SCALE, exact_name, quoted
+from tests.differential.render import meaning
+
+_TYPES = {
+    "text": "text",
+    "date": "date",
+    "timestamp": "timestamp",
+    "timestamptz": "timestamptz",
+    "boolean": "boolean",
+    # A narrow float is kept as the double that it is, so that it is written with all its digits.
+    "float": "float8",
+}
+
+
+class PostgresOracle:
+    """Answers cases in one session of a server; nothing stays in it."""
+
+    def __init__(self, url: str) -> None:
+        self.connection = psycopg.connect(url)
+        self.connection.execute("SET TimeZone = 'UTC'")
+        self.connection.execute("SET client_min_messages = error")
+        self.connection.commit()
+
+    def close(self) -> None:
+        """Close the session."""
+        self.connection.close()
+
+    def answer(self, case: Case) -> Answer:
+        """Return the right answer.
+
+        Raises:
+            psycopg.Error: if PostgreSQL itself cannot run the query.
+        """
+        try:
+            for table in case.tables:
+                self._load(table)
+            return self._answer(case)
+        finally:
+            self.connection.rollback()
+
+    def _load(self, table: Table) -> None:
+        floats = [c for c in table.columns if c.kind.name == "float"]
+        columns = [f"{quoted(c.name)} {_type(c.kind)}" for c in table.columns]
+        columns += [f"{quoted(exact_name(c.name))} numeric(30,{FLOAT_SCALE})" for c in floats]
+        self.connection.execute(f"CREATE TEMP TABLE incoming ({', '.join(columns)})")
+        exact = [exact_cells(table, column) for column in floats]
+        with self.connection.cursor().copy("COPY incoming FROM STDIN") as copy:
+            for at, row in enumerate(table.rows):
+                cells = [_cell(cell, c.kind) for cell, c in zip(row, table.columns, strict=True)]
+                copy.write_row([*cells, *(column[at] for column in exact)])
+        where = " AND ".join(f"({condition.duck})" for condition in table.filters) or "true"
+        self.connection.execute(
+            f"CREATE TEMP TABLE {quoted(table.alias)} AS SELECT * FROM incoming WHERE {where}"
+        )
+        self.connection.execute("DROP TABLE incoming")
+
+    def _answer(self, case: Case) -> Answer:
+        query = meaning(case, "postgres")
+        self.connection.execute(f"CREATE TEMP TABLE m AS {query.sql}")
+        described = self.connection.execute("SELECT * FROM m LIMIT 0").description or []
+        lists = {i for i, column in enumerate(described) if (column._type_display() or "").endswith("[]")}
+        present = " AND ".join(
+            f"cardinality(array_remove(c{i}, NULL)) > 0" if i in lists else f"c{i} IS NOT NULL"
+            for i in query.left_keys + query.right_keys
+        )
+        self.connection.execute(f"DELETE FROM m WHERE NOT coalesce({present}, false)")
+        shown = [*range(query.visible), *query.left_keys, *query.right_keys]
+        return Answer(
+            rows_from(self._fetch("SELECT " + ", ".join(f"c{i}" for i in shown) + " FROM m")),
+            rows_from(self._unmatched(case.left, query.left_keys, lists)),
+            rows_from(self._unmatched(case.right, query.right_keys, lists)),
+        )
+
+    def _unmatched(
+        self, table: Table, positions: tuple[int, ...], lists: set[int]
+    ) -> list[tuple[object, ...]]:
+        keys = ", ".join(f"{'unnest' if i in lists else ''}(c{i}) AS k{n}" for n, i in enumerate(positions))
+        same = " AND ".join(f"k.k{n} = t.{quoted(key)}" for n, key in enumerate(table.primary_key))
+        columns = ", ".join(f"t.{quoted(column.name)}" for column in table.columns)
+        return self._fetch(
+            f"SELECT {columns} FROM {quoted(table.alias)} t "
+            f"WHERE NOT EXISTS (SELECT 1 FROM (SELECT {keys} FROM m) k WHERE {same})"
+        )
+
+    def _fetch(self, query: str) -> list[tuple[object, ...]]:
+        return self.connection.execute(query).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def _type(kind: Kind) -> str:
+    match kind.name:
+        case "int":
+            return {16: "smallint", 32: "integer", 64: "bigint"}[kind.bits]
+        case "decimal":
+            return f"numeric({kind.precision},{kind.scale})"
+        case "list":
+            assert kind.element is not None
+            return f"{_type(kind.element)}[]"
+        case name:
+            return _TYPES[name]
+
+
+def _cell(cell: Value, kind: Kind) -> object:
+    match cell:
+        case tuple():
+            assert kind.element is not None
+            return [_cell(part, kind.element) for part in cell]
+        case float():
+            return Float8(narrowed(cell) if kind.bits == 32 else cell)
+        case _:
+            return cell
+
+
+def narrowed(cell: float) -> float:
+    """Return the double that equals the nearest 32-bit float."""
+    return struct.unpack("f", struct.pack("f", cell))[0]

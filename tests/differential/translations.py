@@ -1,0 +1,266 @@
+"""Functions and operators for DuckDB where the catalogue gives no template, and all of them for PostgreSQL.
+
+The catalogue itself is translated only where that is certain whatever the arguments; here are also the
+translations that hold for what this generator draws, such as ASCII patterns and lists without ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kalla_runner.matching.sql.catalogue import ENTRIES, OPERATORS, Entry, Family, Signature
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to call an entry.
+
+    Attributes:
+        entry: of the catalogue.
+        signature: of the entry.
+        duck: the template for DuckDB.
+        postgres: the template for PostgreSQL, or None.
+        results: families that the result may have.
+        kalla: the template for Kalla; empty: name(arguments).
+        elements: the result is of the family of the elements of the first argument, a list.
+        families: what the arguments must be, where a template does not hold for all that the entry takes.
+    """
+
+    entry: Entry
+    signature: Signature
+    duck: str
+    postgres: str | None
+    results: frozenset[Family]
+    kalla: str = ""
+    elements: bool = False
+    families: tuple[Family, ...] = ()
+
+
+DRAWN: Final = frozenset(Family) - {
+    *(Family.INTERVAL, Family.STRUCT, Family.BINARY, Family.TIME, Family.DURATION),
+}
+"""Families that expressions are drawn of."""
+
+_ELEMENTS: Final = frozenset({"array_element", "array_min", "array_max"})
+
+_TEXT, _DATE, _STAMP, _ZONED = Family.TEXT, Family.DATE, Family.TIMESTAMP, Family.ZONED
+
+# By the entry and the place of its signature.
+_DUCK: Final[Mapping[tuple[str, int], str]] = {
+    ("reverse", 0): "array_to_string(list_reverse(regexp_extract_all({0}, '(?s).')), '')",
+    ("power", 0): "pow(CAST({0} AS DOUBLE), CAST({1} AS DOUBLE))",
+    ("exp", 0): "exp(CAST({0} AS DOUBLE))",
+    ("ln", 0): "ln(CAST({0} AS DOUBLE))",
+    ("log10", 0): "log10(CAST({0} AS DOUBLE))",
+    ("to_date", 1): "CAST(strptime({0}, {1}) AS DATE)",
+    ("to_timestamp", 1): "strptime({0}, {1})",
+    ("to_char", 0): "strftime({0}, {1})",
+    ("stddev_samp", 0): "stddev_samp(CAST({0} AS DOUBLE))",
+    ("stddev_pop", 0): "stddev_pop(CAST({0} AS DOUBLE))",
+    ("var_samp", 0): "var_samp(CAST({0} AS DOUBLE))",
+    ("var_pop", 0): "var_pop(CAST({0} AS DOUBLE))",
+    ("array_distinct", 0): "list_distinct({0})",
+    ("first_value", 0): "first({0} ORDER BY {0})",
+    ("last_value", 0): "last({0} ORDER BY {0})",
+    ("any_value", 0): "min({0})",
+    ("string_agg", 0): "string_agg({0}, {1} ORDER BY {0})",
+    ("sum", 2): "sum({0})",
+}
+_KALLA: Final[Mapping[str, str]] = {
+    "string_agg": "{name}({0}, {1} ORDER BY {0})",
+    "first_value": "first_value({0} ORDER BY {0})",
+    "last_value": "last_value({0} ORDER BY {0})",
+    # Which value it gives is not said, so all are alike.
+    "any_value": "any_value({0})",
+}
+"""How Kalla is asked where name(arguments) would leave something open."""
+
+_POSTGRES: Final[Mapping[tuple[str, int], str]] = {
+    ("upper", 0): "upper({0})",
+    ("lower", 0): "lower({0})",
+    ("length", 0): "char_length({0})",
+    ("octet_length", 0): "octet_length({0})",
+    ("btrim", 0): "btrim({0})",
+    ("btrim", 1): "btrim({0}, {1})",
+    ("ltrim", 0): "ltrim({0})",
+    ("ltrim", 1): "ltrim({0}, {1})",
+    ("rtrim", 0): "rtrim({0})",
+    ("rtrim", 1): "rtrim({0}, {1})",
+    ("substr", 0): "substr({0}, {1}::int)",
+    ("substr", 1): "substr({0}, {1}::int, {2}::int)",
+    ("left", 0): "left({0}, {1}::int)",
+    ("right", 0): "right({0}, {1}::int)",
+    ("lpad", 0): "lpad({0}, {1}::int)",
+    ("lpad", 1): "lpad({0}, {1}::int, {2})",
+    ("rpad", 0): "rpad({0}, {1}::int)",
+    ("rpad", 1): "rpad({0}, {1}::int, {2})",
+    ("repeat", 0): "repeat({0}, {1}::int)",
+    ("reverse", 0): "reverse({0})",
+    ("replace", 0): "replace({0}, {1}, {2})",
+    ("translate", 0): "translate({0}, {1}, {2})",
+    ("overlay", 0): "overlay({0} PLACING {1} FROM {2}::int)",
+    ("overlay", 1): "overlay({0} PLACING {1} FROM {2}::int FOR {3}::int)",
+    ("split_part", 0): "split_part({0}, {1}, {2}::int)",
+    ("strpos", 0): "strpos({0}, {1})",
+    ("starts_with", 0): "starts_with({0}, {1})",
+    ("ends_with", 0): "right({0}, char_length({1})) = {1}",
+    ("contains", 0): "strpos({0}, {1}) > 0",
+    ("concat", 0): "concat({all})",
+    ("concat_ws", 0): "concat_ws({all})",
+    ("ascii", 0): "ascii({0})",
+    ("chr", 0): "chr({0}::int)",
+    ("normalize", 0): "normalize({0})",
+    ("md5", 0): "md5({0})",
+    ("encode", 0): "encode(convert_to({0}, 'UTF8'), {1})",
+    ("regexp_like", 0): "regexp_like({0}, {1})",
+    ("regexp_like", 1): "regexp_like({0}, {1}, {2})",
+    ("regexp_replace", 0): "regexp_replace({0}, {1}, {2})",
+    ("regexp_replace", 1): "regexp_replace({0}, {1}, {2}, {3})",
+    ("regexp_count", 0): "regexp_count({0}, {1})",
+    ("regexp_substr", 0): "regexp_substr({0}, {1})",
+    ("string_to_array", 0): "string_to_array({0}, {1})",
+    ("abs", 0): "abs({0})",
+    ("sign", 0): "sign({0})",
+    ("round", 0): "round({0}::numeric)",
+    ("round", 1): "round({0}::numeric, {1}::int)",
+    ("trunc", 0): "{0}",
+    ("trunc", 1): "trunc({0})",
+    ("trunc", 2): "trunc({0}, {1}::int)",
+    ("ceil", 0): "{0}",
+    ("ceil", 1): "ceil({0})",
+    ("ceil", 2): "ceil({0})",
+    ("floor", 0): "{0}",
+    ("floor", 1): "floor({0})",
+    ("floor", 2): "floor({0})",
+    ("mod", 0): "{0}::numeric % nullif({1}, 0)::numeric",
+    ("gcd", 0): "gcd({0}::bigint, {1}::bigint)",
+    ("lcm", 0): "lcm({0}::bigint, {1}::bigint)",
+    ("sqrt", 0): "sqrt({0}::float8)",
+    ("power", 0): "power({0}::float8, {1}::float8)",
+    ("exp", 0): "exp({0}::float8)",
+    ("ln", 0): "ln({0}::float8)",
+    ("log10", 0): "log({0}::float8)",
+    ("isnan", 0): "{0} = 'NaN'::float8",
+    ("date_part", 0): "floor(date_part({0}, {1}))::bigint",
+    ("extract", 0): "floor(date_part({0}, {1}))::bigint",
+    **{
+        (unit, 0): f"floor(date_part('{unit}', {{0}}))::bigint"
+        for unit in ("year", "quarter", "month", "day", "hour", "minute", "second")
+    },
+    ("date_trunc", 0): "date_trunc({0}, {1}::timestamp)::date",
+    ("last_day", 0): "(date_trunc('month', {0}::timestamp) + interval '1 month' - interval '1 day')::date",
+    ("make_date", 0): "make_date({0}::int, {1}::int, {2}::int)",
+    ("to_date", 0): "{0}::date",
+    ("to_timestamp", 0): "{0}::timestamp",
+    ("from_unixtime", 0): "timestamp 'epoch' + {0}::float8 * interval '1 second'",
+    ("date_add", 0): "({0} + {1})::date",
+    ("date_add", 1): "{0} + {1}",
+    ("date_sub", 0): "({0} - {1})::date",
+    ("date_sub", 1): "{0} - {1}",
+    ("coalesce", 0): "coalesce({all})",
+    ("nullif", 0): "nullif({0}, {1})",
+    ("greatest", 0): "greatest({all})",
+    ("least", 0): "least({all})",
+    ("if", 0): "CASE WHEN {0} THEN {1} ELSE {2} END",
+    ("nvl2", 0): "CASE WHEN {0} IS NOT NULL THEN {1} ELSE {2} END",
+    ("array_length", 0): "cardinality({0})",
+    ("array_to_string", 0): "array_to_string({0}, {1})",
+    ("count", 0): "count({0})",
+    ("count", 1): "count(*)",
+    ("sum", 0): "sum({0})",
+    ("sum", 1): "sum({0})",
+    ("min", 0): "min({0})",
+    ("max", 0): "max({0})",
+    ("any_value", 0): "min({0})",
+    ("first_value", 0): "(array_agg({0} ORDER BY {0}))[1]",
+    ("array_agg", 0): "array_agg({0})",
+    ("string_agg", 0): "string_agg({0}, {1} ORDER BY {0})",
+    ("bool_and", 0): "bool_and({0})",
+    ("bool_or", 0): "bool_or({0})",
+    ("bit_and", 0): "bit_and({0}::bigint)",
+    ("bit_or", 0): "bit_or({0}::bigint)",
+    ("bit_xor", 0): "bit_xor({0}::bigint)",
+    ("stddev_samp", 0): "stddev_samp({0}::float8)",
+    ("stddev_pop", 0): "stddev_pop({0}::float8)",
+    ("var_samp", 0): "var_samp({0}::float8)",
+    ("var_pop", 0): "var_pop({0}::float8)",
+    **{(name, 0): f"{name}()" for name in ("row_number", "rank", "dense_rank", "percent_rank", "cume_dist")},
+    ("ntile", 0): "ntile({0})",
+    **{
+        (name, at): f"{name}({', '.join(('{0}', '{1}', '{2}')[: at + 1])})"
+        for name in ("lag", "lead")
+        for at in range(3)
+    },
+    ("nth_value", 0): "nth_value({0}, {1})",
+    ("~*", 0): "{0} ~* {1}",
+    ("ilike", 0): "{0} ILIKE {1}",
+    ("position", 0): "strpos({1}, {0})",
+    ("&", 0): "{0}::bigint & {1}::bigint",
+    ("|", 0): "{0}::bigint | {1}::bigint",
+    ("^", 0): "{0}::bigint # {1}::bigint",
+}
+_DRAWN_OPERATORS: Final = frozenset({"&", "|", "^", "~*", "ilike", "position", "at time zone"})
+"""Operators that are drawn as calls; `expressions` draws the others, so that their binding is tried."""
+
+
+def _special(entry: Entry) -> list[Way]:
+    """Return the ways whose result follows from more than the catalogue's form says."""
+    signatures = entry.signatures
+
+    def way(at: int, families: tuple[Family, ...], result: Family, duck: str, postgres: str | None) -> Way:
+        return Way(entry, signatures[at], duck, postgres, frozenset({result}), families=families)
+
+    match entry.name:
+        case "date_trunc":
+            day = "date_trunc({0}, {1})::DATE"
+            return [
+                way(0, (_TEXT, _DATE), _DATE, day, "date_trunc({0}, {1}::timestamp)::date"),
+                *(
+                    way(1, (_TEXT, f), f, "date_trunc({0}, {1})", "date_trunc({0}, {1})")
+                    for f in (_STAMP, _ZONED)
+                ),
+            ]
+        case "timezone" | "at time zone":
+            text = "timezone({0}, {1})" if entry.name == "timezone" else "{0} AT TIME ZONE {1}"
+            turned = 1 if entry.name == "timezone" else -1
+            return [
+                way(0, (_TEXT, f)[::turned], result, text, text)
+                for f, result in ((_ZONED, _STAMP), (_STAMP, _ZONED))
+            ]
+        case "dateadd":
+            later = "{2} + CAST({1} || ' ' || {0} AS INTERVAL)"
+            return [
+                way(0, (_TEXT, Family.INTEGER, _DATE), _DATE, f"CAST({later} AS DATE)", None),
+                way(0, (_TEXT, Family.INTEGER, _STAMP), _STAMP, later, None),
+            ]
+        case _:
+            return []
+
+
+def _ways() -> list[Way]:
+    found: list[Way] = []
+    for entry in (*ENTRIES, *(o for o in OPERATORS if o.name in _DRAWN_OPERATORS)):
+        special = _special(entry)
+        found += special
+        for at, signature in enumerate(() if special else entry.signatures):
+            duck = signature.duckdb or _DUCK.get((entry.name, at))
+            if duck is None or (entry.name, at) in _LEFT_OUT:
+                continue
+            given = {signature.result} if signature.result else signature.parameters[0].families
+            elements = entry.name in _ELEMENTS
+            postgres = _POSTGRES.get((entry.name, at))
+            results = DRAWN if elements else frozenset(given) & DRAWN
+            found.append(
+                Way(entry, signature, duck, postgres, results, _KALLA.get(entry.name, ""), elements)
+            )
+    return found
+
+
+NOT_DRAWN: Final[Mapping[str, str]] = {}
+"""Entries that the fuzz does not draw, and why."""
+_LEFT_OUT: Final[frozenset[tuple[str, int]]] = frozenset()
+WAYS: Final = tuple(_ways())
+DRAWN_ENTRIES: Final = frozenset(e.name for e in (*ENTRIES, *OPERATORS)) - set(NOT_DRAWN)
+"""Every other entry; a run of enough cases compares values of each."""
