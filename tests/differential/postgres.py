@@ -70,7 +70,7 @@ class PostgresOracle:
         query = meaning(case, "postgres")
         self.connection.execute(f"CREATE TEMP TABLE m AS {query.sql}")
         described = self.connection.execute("SELECT * FROM m LIMIT 0").description or []
-        lists = {i for i, column in enumerate(described) if (column._type_display() or "").endswith("[]")}
+        lists = {i for i, column in enumerate(described) if (column.type_display).endswith("[]")}
         present = " AND ".join(
             f"cardinality(array_remove(c{i}, NULL)) > 0" if i in lists else f"c{i} IS NOT NULL"
             for i in query.left_keys + query.right_keys
