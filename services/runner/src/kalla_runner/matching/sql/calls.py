@@ -27,13 +27,12 @@ from kalla_runner.matching.sql.types import Kind, Typer, kind
 
 _SETTLED: Final = (
     *(exp.Anonymous, exp.Cast, exp.TryCast, exp.Div, exp.Extract, exp.AtTimeZone, exp.Bracket),
-    *(exp.DPipe, exp.Substring, exp.Trim, exp.StrPosition, exp.Overlay),
+    *(exp.DPipe, exp.Substring, exp.Trim, exp.Overlay),
 )
 _OPERATORS: Final[Mapping[type[exp.Expr], str]] = {
     exp.DPipe: "||",
     exp.Substring: "substr",
     exp.Trim: "btrim",
-    exp.StrPosition: "strpos",
     exp.Overlay: "overlay",
 }
 _BELOW_A_DAY: Final = ("HOUR", "MINUTE", "SECOND")
@@ -82,7 +81,6 @@ def _arguments(node: exp.Expr) -> list[exp.Expr]:
     keys: Mapping[type[exp.Expr], tuple[str, ...]] = {
         exp.Substring: ("this", "start", "length"),
         exp.Trim: ("this", "expression"),
-        exp.StrPosition: ("this", "substr"),
         exp.Overlay: ("this", "expression", "from_", "for_"),
     }
     return [node.args[key] for key in keys.get(type(node), ("this",)) if node.args.get(key) is not None]
@@ -170,20 +168,28 @@ def _counts(entry: Entry, count: int) -> bool:
 def _refusal(
     entry: Entry, written: str, arguments: Sequence[exp.Expr], families: Sequence[Family | None]
 ) -> str:
-    takes = " or ".join(dict.fromkeys(_listed(signature) for signature in entry.signatures))
+    takes = " or ".join(dict.fromkeys(_listed(entry, written, s) for s in entry.signatures))
     if not _counts(entry, len(families)):
-        return f"{written} takes {takes}, not {len(families)} argument{'' if len(families) == 1 else 's'}."
+        count = len(families)
+        return f"{written} does not take {count} argument{'' if count == 1 else 's'}: write {takes}."
     named = [f"{shown(a)} is {f}" for a, f in zip(arguments, families, strict=True) if f is not None]
     advice = _cast_advice(entry, arguments, families)
-    return f"{written} takes {takes}, and {', '.join(named)}{advice}."
+    return f"{written} is {takes}, and {', '.join(named)}{advice}."
 
 
-def _listed(signature: Signature) -> str:
-    names = [
-        f"{p.name} ({', '.join(sorted(p.families))})" if len(p.families) <= 3 else p.name  # noqa: PLR2004
-        for p in signature.parameters
-    ]
-    return f"({', '.join(names)}{', ...' if signature.repeated else ''})"
+def _listed(entry: Entry, written: str, signature: Signature) -> str:
+    named: list[str] = []
+    for parameter in signature.parameters:
+        families = sorted(parameter.families)
+        plain = len(families) > _FEW or families == [parameter.name]
+        named.append(parameter.name if plain else f"{parameter.name} {' or '.join(families)}")
+    if entry.form is not None and entry.form.count("{") == len(named):
+        return entry.form.format(*named)
+    return f"{written}({', '.join(named)}{', ...' if signature.repeated else ''})"
+
+
+_FEW: Final = 3
+"""So many families of a parameter are listed."""
 
 
 def _cast_advice(entry: Entry, arguments: Sequence[exp.Expr], families: Sequence[Family | None]) -> str:
@@ -353,7 +359,6 @@ def _whole(node: exp.Anonymous, arguments: list[exp.Expr], types: list[pa.DataTy
 
 
 def _sign(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___: Resolution) -> None:
-    node.set("this", "signum")
     wrap(node, "CAST({} AS BIGINT)").meta[WRAPPER] = True
 
 
@@ -364,6 +369,10 @@ def _as_text(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___:
 
 def _as_integer(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___: Resolution) -> None:
     wrap(node, "CAST({} AS BIGINT)").meta[WRAPPER] = True
+
+
+def _as_microseconds(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___: Resolution) -> None:
+    wrap(node, "CAST({} AS TIMESTAMP(6))").meta[WRAPPER] = True
 
 
 def _repeat(node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType], found: Resolution) -> None:
@@ -425,6 +434,7 @@ _REWRITES: Final[
     **dict.fromkeys(("to_char", "to_date", "to_timestamp"), _pattern_call),
     **dict.fromkeys(("trunc", "ceil", "floor"), _whole),
     **dict.fromkeys(("array_length", "array_position"), _as_integer),
+    "from_unixtime": _as_microseconds,
     "date_part": _part_call,
     "date_trunc": _trunc_call,
     "sign": _sign,

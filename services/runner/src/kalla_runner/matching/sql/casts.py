@@ -20,10 +20,10 @@ from kalla_runner.matching.sql.marks import DAYS_OF, WRAPPER, put, shown
 from kalla_runner.matching.sql.scope import Resolution
 from kalla_runner.matching.sql.types import MAX_128, MAX_256
 
-_ZONE: Final = r"^(.*\d\d:\d\d.*\d)\s*(Z|z|[+-]\d\d(?::?\d\d)?|\s[A-Za-z_]+/[A-Za-z_/]+|\s?UTC)$"
+ZONE: Final = r"^(.*\d\d:\d\d.*\d)\s*(Z|z|[+-]\d\d(?::?\d\d)?|\s[A-Za-z_]+/[A-Za-z_/]+|\s?UTC)$"
 """The time zone at the end of a text, which a type without one would drop or add up."""
-_WITH_ZONE: Final = "${1}${2} (has a time zone)"
-_NO_SECONDS: Final = r"^(\d{4}-\d\d-\d\d[ T]\d\d:\d\d)(Z|z|[+-]\d\d(?::?\d\d)?)?$"
+_WITH_ZONE: Final = "(has a time zone) ${1}${2}"
+NO_SECONDS: Final = r"^(\d{4}-\d\d-\d\d[ T]\d\d:\d\d)(Z|z|[+-]\d\d(?::?\d\d)?)?$"
 _FINE: Final = r"^(.*:\d\d\.\d{6}\d*[1-9]\d*)(.*)$"
 _ADVICE: Final[Mapping[tuple[Family, Family], str]] = {
     (Family.INTEGER, Family.DATE): "TO_DATE(CAST({0} AS TEXT), '%Y%m%d') for 20241231, or "
@@ -67,7 +67,7 @@ def settle_cast(node: exp.Cast | exp.TryCast, data_type: pa.DataType, found: Res
     if call is not None and source not in days:
         found.problem(
             Code.TYPE_MISMATCH,
-            f"{call} takes dates, and {(value := shown(node.this))} is {source}: write CAST({value} AS DATE).",
+            f"{call} takes dates, and {(text := shown(node.this))} is {source}: write CAST({text} AS DATE).",
             node,
         )
         return
@@ -114,12 +114,12 @@ def _from_text(node: exp.Cast | exp.TryCast, target: Family) -> None:
     if target is Family.DECIMAL:
         _through(node, f"{PLAIN_NUMBER}({{}})")
     elif target in (Family.DATE, Family.TIMESTAMP):
-        _through(node, _replacing(_ZONE, _WITH_ZONE))
+        _through(node, _replacing(ZONE, _WITH_ZONE))
     if target in (Family.TIMESTAMP, Family.ZONED):
-        _through(node, _replacing(_NO_SECONDS, "${1}:00${2}"))
+        _through(node, _replacing(NO_SECONDS, "${1}:00${2}"))
         digits = node.to.expressions[0].this.name if node.to.expressions else ""
         if digits == "6":
-            _through(node, _replacing(_FINE, "${1}${2} (finer than microseconds)"))
+            _through(node, _replacing(_FINE, "(finer than microseconds) ${1}${2}"))
 
 
 def _through(node: exp.Cast | exp.TryCast, template: str) -> None:

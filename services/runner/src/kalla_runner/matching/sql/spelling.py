@@ -14,6 +14,7 @@ from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 
 from kalla_runner.matching.natives import NORMAL_FORMS, normal_form
+from kalla_runner.matching.sql.casts import NO_SECONDS, ZONE
 from kalla_runner.matching.sql.catalogue import find
 from kalla_runner.matching.sql.dialect import bare, literal_text, parse, plain_number, render, sql_error
 from kalla_runner.matching.sql.functions import unknown
@@ -30,6 +31,8 @@ _BEFORE_NAMES: Final = frozenset(
         *("like", "when", "then", "else", "case", "as", "is", "having", "using"),
     }
 )
+_FOREIGN_TYPES: Final = re.compile(r"\b(number|varchar2|nvarchar2?)\b", re.IGNORECASE)
+"""Names of types that the parser knows and the engine does not."""
 _NO_NAMES: Final = frozenset({"true", "false", "null"})
 
 _RENAMED: Final[Mapping[str, str]] = {
@@ -40,14 +43,12 @@ _RENAMED: Final[Mapping[str, str]] = {
     "pow": "power",
     "datefromparts": "make_date",
     "every": "bool_and",
-    "listagg": "string_agg",
-    "group_concat": "string_agg",
     "trim": "btrim",
     "strptime": "to_timestamp",
     "strftime": "to_char",
     "make_list": "make_array",
-    "eomonth": "last_day",
     "mean": "avg",
+    "sign": "signum",
 }
 """Names that the engine does not know, or knows by another name."""
 
@@ -99,6 +100,7 @@ def respell(query: exp.Query, text: str) -> tuple[list[KallaError], bool]:
         Problems, with their places; and whether anything was rewritten that the engine cannot read.
     """
     speller = _Speller(text)
+    speller.changed = _FOREIGN_TYPES.search(text) is not None
     for node in reversed(list(query.walk(bfs=False))):
         speller.spell(node)
     return list(reversed(speller.problems)), speller.changed
@@ -138,16 +140,20 @@ class _Speller:
             start = bare(node.args["start"]) if node.args.get("start") is not None else None
             if isinstance(start, exp.Literal) and start.is_string and node.args.get("length") is None:
                 return _first_match(node.this, start.name, group=None)
+        if isinstance(node, exp.StrPosition):
+            return call("strpos", node.this, node.args["substr"])
         if isinstance(node, exp.EQ):
             return _any_of_list(node)
         return None
 
     def _call(self, node: exp.Anonymous) -> exp.Expr | None:
         name = node.name.lower()
-        refused = unknown(name)
+        rewrite = _REWRITES.get(name)
+        if rewrite is None and _is_type_of_convert(node):
+            return None
+        refused = None if rewrite is not None else unknown(name)
         if refused is not None:
             raise _RefusedError(refused)
-        rewrite = _REWRITES.get(name)
         if rewrite is not None:
             return rewrite(node, list(node.expressions))
         if name in _PARTS:
@@ -163,14 +169,11 @@ class _Speller:
         if made is not None:
             return made
         value = bare(node.this)
-        if (
-            node.to.this is exp.DataType.Type.DECIMAL
-            and isinstance(value, exp.Literal)
-            and value.is_string
-            and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", value.name.strip())
-        ):
-            value.set("this", plain_number(value.name.strip().removeprefix("+")))
-            self.changed = True
+        if isinstance(value, exp.Literal) and value.is_string:
+            text = _literal(value.name.strip(), node.to.this)
+            if text is not None:
+                value.set("this", text)
+                self.changed = True
         return None
 
 
@@ -336,6 +339,11 @@ def _convert(node: exp.Anonymous, arguments: list[exp.Expr]) -> exp.Expr:
     )
 
 
+def _is_type_of_convert(node: exp.Anonymous) -> bool:
+    around = node.parent
+    return isinstance(around, exp.Anonymous) and around.name.lower() in ("convert", "try_convert")
+
+
 def _type_of(node: exp.Expr) -> exp.DataType | None:
     """The type that an argument names, as in CONVERT(DECIMAL(18,2), x)."""
     plain = (isinstance(node, exp.Column) and not node.args.get("table")) or isinstance(node, exp.Anonymous)
@@ -370,6 +378,22 @@ def _retyped(node: exp.Cast | exp.TryCast) -> exp.Expr | None:
         return call("left", text, length) if length.name.isdigit() else text
     if target.this is kinds.NVARCHAR:
         return _cast_to(node, exp.DataType(this=kinds.VARCHAR, nested=False))
+    return None
+
+
+def _literal(text: str, target: object) -> str | None:
+    """A literal as the engine reads it, where it would not read what the catalogue of casts allows."""
+    kinds = exp.DataType.Type
+    if target is kinds.DECIMAL and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", text):
+        return plain_number(text.removeprefix("+"))
+    if target in (kinds.TIMESTAMP, kinds.TIMESTAMPTZ):
+        short = re.fullmatch(NO_SECONDS, text)
+        if short:
+            return f"{short[1]}:00{short[2] or ''}"
+    if target in (kinds.DATE, kinds.TIMESTAMP) and re.fullmatch(ZONE, text):
+        raise _RefusedError(
+            f"'{text}' has a time zone, which this type does not keep: write TIMESTAMP WITH TIME ZONE."
+        )
     return None
 
 

@@ -179,7 +179,12 @@ def _advice(one: tuple[exp.Expr, pa.DataType], two: tuple[exp.Expr, pa.DataType]
         if literal is not None:
             return f"CAST({shown(two[0])} AS TEXT)"
         return f"CAST({shown(two[0])} AS TEXT), or CAST({text} AS {_number_cast(two[1])})"
-    return f"CAST({shown(two[0])} AS TEXT)"
+    return f"encode({shown(two[0])}, 'hex')" if _is_binary(two[1]) else f"CAST({shown(two[0])} AS TEXT)"
+
+
+def _is_binary(data_type: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_binary(data_type) or types.is_large_binary(data_type) or types.is_binary_view(data_type)
 
 
 def _advice_without_text(one: tuple[exp.Expr, pa.DataType], two: tuple[exp.Expr, pa.DataType]) -> str:

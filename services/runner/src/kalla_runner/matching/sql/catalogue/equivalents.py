@@ -87,6 +87,8 @@ EQUIVALENTS: Final[Mapping[str, str]] = {
     "sha2": "write encode(sha256(x), 'hex')",
     "checksum": "write md5(x)",
     "hash": "write md5(x)",
+    "listagg": "write string_agg(x, ',' ORDER BY x)",
+    "group_concat": "write string_agg(x, ',' ORDER BY x)",
     "choose": "write CASE x WHEN 1 THEN 'a' ELSE 'b' END",
     "zeroifnull": "write coalesce(x, 0)",
     "nullifzero": "write nullif(x, 0)",
