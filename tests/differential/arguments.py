@@ -63,6 +63,8 @@ _LITERALS: Final[dict[str | tuple[str, int], tuple[int | str, ...]]] = {
     "count": (1, 2, 3),
     "interval": ("1 day", "7 days", "1 month", "1 year", "30 days"),
     ("regexp_replace", 3): ("g",),
+    # With groups in it, databases differ in what they give.
+    ("regexp_substr", 1): ("^INV", "[0-9]+", "a|b", "^.$", "[A-Z]{3}-[0-9]", "(?:INV|PAY)[- ][0-9]+"),
     ("encode", 1): ("hex",),
     ("timezone", 0): ("UTC", "Europe/Berlin", "America/New_York"),
     ("date_trunc", 0): ("year", "quarter", "month", "week", "day"),
@@ -148,6 +150,12 @@ def _inside(template: str, digits: int) -> Maker:
         return draw.combined(template, [term], ADD, term.type, uses=("abs",))
 
     return make
+
+
+def _literal(draw: Expressions, family: Family, depth: int, before: Sequence[Term]) -> Term | None:
+    del depth
+    value = draw.constant(family)
+    return value if before[0].type.united(value.type) else None
 
 
 def _divisor(draw: Expressions, family: Family, depth: int, before: Sequence[Term]) -> Term | None:
@@ -254,6 +262,8 @@ _MAKERS: Final[dict[tuple[str, int], Maker]] = {
     ("encode", 0): lambda draw, family, depth, _before: None if family is Family.BINARY else draw.draw(family, depth),
     ("array_to_string", 0): _texts_list,
     ("array_to_string", 1): _texts(",", "-", ""),
+    ("lag", 2): _literal,
+    ("lead", 2): _literal,
     ("array_element", 1): _small(-1, 1, 2, 4),
     **{(name, 1): _item for name in _ITEMS},
     **{(name, 1): _same_list for name in _PAIRS},

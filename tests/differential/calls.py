@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from kalla_runner.matching.sql.catalogue import Family, Parameter
 
 from tests.differential.arguments import argument, literal_argument, result_digits
-from tests.differential.terms import ATOM, OR, OTHER, WIDEST, Term, Type, combine, decimal, integer
+from tests.differential.terms import ATOM, OR, OTHER, WIDEST, Term, Type, combine, decimal, integer, quotient
 from tests.differential.translations import DRAWN, WAYS, Way
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Calls:
         expr = combine(
             rng,
             self._kalla(way, len(terms)),
-            _filled(way.duck, len(terms)),
+            _scaled(_filled(way.duck, len(terms)), terms),
             [(term, ATOM if operator else OR) for term in terms],
             postgres=None if way.postgres is None else _filled(way.postgres, len(terms)),
             uses=(way.entry.name,),
@@ -132,6 +132,11 @@ def _filled(template: str, count: int) -> str:
     return template
 
 
+def _scaled(template: str, terms: Sequence[Term]) -> str:
+    """Write {scale0} as the digits after the point of the first argument."""
+    return template.replace("{scale0}", str(terms[0].type.scale)) if terms else template
+
+
 def _type(way: Way, family: Family, arguments: Sequence[Term]) -> Type | None:
     """Return the type of a call's result; None where the oracles may have no room for it."""
     exact = [t.type for t in arguments if t.type.exact]
@@ -139,10 +144,13 @@ def _type(way: Way, family: Family, arguments: Sequence[Term]) -> Type | None:
         return arguments[0].type.element
     if family is Family.INTEGER:
         return integer(result_digits(way.entry.name, exact))
+    if way.entry.name == "avg" and family is Family.DECIMAL:
+        return quotient(exact[0], integer(4))
     if family is Family.DECIMAL:
         scale = max((t.scale for t in exact), default=6)
         digits = max((t.digits for t in exact), default=10) + 1
         whole = max((t.whole for t in exact), default=10) + 1
+        scale += way.entry.name == "median"
         return decimal(digits, scale, whole=whole) if digits + scale <= WIDEST else None
     if family is Family.LIST:
         lists = [t.type for t in arguments if t.family is Family.LIST]

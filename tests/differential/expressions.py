@@ -34,6 +34,7 @@ from tests.differential.terms import (
     combine,
     decimal,
     integer,
+    quotient,
 )
 from tests.differential.values import PLAIN_TEXTS, TEXTS
 
@@ -234,7 +235,7 @@ class Expressions:
             case Family.DECIMAL:
                 return [
                     *(self._decimals, self._decimals, self._remainder_of_decimal, self._sign(family)),
-                    self._as_decimal,
+                    *(self._as_decimal, self._quotient),
                 ]
             case Family.FLOAT:
                 return [self._floats, self._sign(family), self._as_float]
@@ -478,6 +479,24 @@ class Expressions:
             decimal(min(a.digits, b.digits), scale, whole=max(a.whole, b.whole)),
             MULTIPLY,
             uses=("%", "nullif"),
+        )
+
+    def _quotient(self, depth: int) -> Term:
+        one, two = self.numbers(depth - 1), self.numbers(min(depth - 1, 1))
+        type_ = quotient(one.type, two.type)
+        if type_ is None:
+            return self.leaf(Family.DECIMAL)
+        divisor = self.combined("nullif({0}, 0)", [two], OR, two.type)
+        a, b = one.type.scale, two.type.scale
+        return self.combined(
+            "{0} / {1}",
+            [one, divisor],
+            [MULTIPLY, SIGN],
+            type_,
+            MULTIPLY,
+            duck=f"divided(CAST({{0}} AS DECIMAL(38,{a})), CAST({{1}} AS DECIMAL(38,{b})), {a}, {b})",
+            postgres="pg_temp.divided({0}::numeric, {1}::numeric)",
+            uses=("/", "nullif"),
         )
 
     def _as_decimal(self, depth: int) -> Term:

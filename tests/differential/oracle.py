@@ -15,6 +15,21 @@ from tests.differential.answer import Answer, rows_of
 from tests.differential.model import Case, Column, Table
 from tests.differential.predicates import FLOAT_SCALE, exact_name, quoted
 from tests.differential.render import meaning
+from tests.differential.terms import QUOTIENT_SCALE
+
+_MACROS = (
+    # An exact number as the integer of all its digits.
+    "digits_of(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)",
+    "ten(n) AS CAST('1' || repeat('0', n) AS HUGEINT)",
+    "halved(n, d) AS (2 * abs(n) + abs(d)) // (2 * abs(d)) * sign(n) * sign(d)",
+    # Kalla's division: 16 digits after the point, rounded half away from zero. `one` and `two` are the scales.
+    f"divided(a, b, one, two) AS CASE WHEN b IS NOT NULL THEN CAST(halved(digits_of(a) * "
+    f"ten({QUOTIENT_SCALE} - one + two), digits_of(b)) AS DECIMAL(38,0)) "
+    f"* CAST('1e-{QUOTIENT_SCALE}' AS DECIMAL(38,{QUOTIENT_SCALE})) END",
+    # The middle of a sorted list, or the mean of its two middle values.
+    "middle(m) AS (m[(len(m) + 1) // 2] + m[(len(m) + 2) // 2]) * 0.5",
+)
+"""What DuckDB does in floats is written out in integers."""
 
 
 def arrow_table(table: Table) -> pa.Table:
@@ -39,6 +54,10 @@ class Oracle:
     def __init__(self) -> None:
         self.connection = duckdb.connect(config={"threads": 1})
         self.connection.execute("SET TimeZone = 'UTC'")
+        # The templates of the catalogue write v -> f(v).
+        self.connection.execute("SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")
+        for macro in _MACROS:
+            self.connection.execute(f"CREATE TEMP MACRO {macro}")
 
     def close(self) -> None:
         """Close the database."""

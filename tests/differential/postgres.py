@@ -12,6 +12,7 @@ from tests.differential.model import Case, Kind, Table, Value
 from tests.differential.oracle import exact_cells
 from tests.differential.predicates import FLOAT_SCALE, exact_name, quoted
 from tests.differential.render import meaning
+from tests.differential.terms import QUOTIENT_SCALE
 
 _TYPES = {
     "text": "text",
@@ -23,6 +24,14 @@ _TYPES = {
     "float": "float8",
 }
 
+_FUNCTIONS = (
+    # Kalla's division, which PostgreSQL's own would round twice.
+    "divided(a numeric, b numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$ SELECT sign(a) * sign(b) * "
+    f"div(2 * abs(a) * 1e{QUOTIENT_SCALE} + abs(b), 2 * abs(b)) * 1e-{QUOTIENT_SCALE} $$",
+    "middle(m numeric[]) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$ SELECT "
+    "(m[(cardinality(m) + 1) / 2] + m[(cardinality(m) + 2) / 2]) * 0.5 $$",
+)
+
 
 class PostgresOracle:
     """Answers cases in one session of a server; nothing stays in it."""
@@ -31,6 +40,8 @@ class PostgresOracle:
         self.connection = psycopg.connect(url)
         self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.execute("SET client_min_messages = error")
+        for function in _FUNCTIONS:
+            self.connection.execute(f"CREATE FUNCTION pg_temp.{function}")
         self.connection.commit()
 
     def close(self) -> None:

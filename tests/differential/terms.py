@@ -85,6 +85,21 @@ def decimal(digits: int, scale: int, *, whole: int | None = None) -> Type:
     return Type(Family.DECIMAL, min(room, WIDEST - scale), scale, digits)
 
 
+QUOTIENT_SCALE: Final = 16
+"""Digits after the point of a quotient, where its operands have no more of them."""
+
+
+def quotient(dividend: Type, divisor: Type) -> Type | None:
+    """Return the type of a quotient; None where the oracle has no room to compute it."""
+    most = dividend.digits + divisor.scale + QUOTIENT_SCALE
+    scales = max(dividend.scale, divisor.scale)
+    room = max(dividend.digits + 2 * dividend.scale, divisor.digits + 2 * divisor.scale)
+    if most > WIDEST - 2 or room > WIDEST or scales > QUOTIENT_SCALE:
+        return None
+    digits = dividend.digits + divisor.scale
+    return decimal(digits, QUOTIENT_SCALE, whole=WIDEST - QUOTIENT_SCALE)
+
+
 BOOLEAN: Final = Type(Family.BOOLEAN)
 TEXT: Final = Type(Family.TEXT)
 _FAMILIES: Final = {

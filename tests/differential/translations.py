@@ -67,6 +67,12 @@ _DUCK: Final[Mapping[tuple[str, int], str]] = {
     ("any_value", 0): "min({0})",
     ("string_agg", 0): "string_agg({0}, {1} ORDER BY {0})",
     ("sum", 2): "sum({0})",
+    ("avg", 0): (
+        "divided(CAST(sum({0}) AS DECIMAL(38,{scale0})), CAST(nullif(count({0}), 0) AS DECIMAL(38,0)), "
+        "{scale0}, 0)"
+    ),
+    ("avg", 1): "avg({0})",
+    ("median", 0): "middle(list_sort(list({0}) FILTER (WHERE {0} IS NOT NULL)))",
 }
 _KALLA: Final[Mapping[str, str]] = {
     "string_agg": "{name}({0}, {1} ORDER BY {0})",
@@ -171,6 +177,8 @@ _POSTGRES: Final[Mapping[tuple[str, int], str]] = {
     ("count", 1): "count(*)",
     ("sum", 0): "sum({0})",
     ("sum", 1): "sum({0})",
+    ("avg", 0): "pg_temp.divided(sum({0})::numeric, nullif(count({0}), 0)::numeric)",
+    ("median", 0): "pg_temp.middle(array_agg({0}::numeric ORDER BY {0}) FILTER (WHERE {0} IS NOT NULL))",
     ("min", 0): "min({0})",
     ("max", 0): "max({0})",
     ("any_value", 0): "min({0})",
@@ -260,7 +268,8 @@ def _ways() -> list[Way]:
 
 NOT_DRAWN: Final[Mapping[str, str]] = {}
 """Entries that the fuzz does not draw, and why."""
-_LEFT_OUT: Final[frozenset[tuple[str, int]]] = frozenset()
+_LEFT_OUT: Final = frozenset({("grouping", 0)})
+"""Signatures that are not drawn as calls: `structure` draws GROUPING, whose argument is a grouped column."""
 WAYS: Final = tuple(_ways())
 DRAWN_ENTRIES: Final = frozenset(e.name for e in (*ENTRIES, *OPERATORS)) - set(NOT_DRAWN)
 """Every other entry; a run of enough cases compares values of each."""
