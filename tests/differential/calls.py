@@ -66,7 +66,9 @@ class Calls:
         if entry.form is not None:
             form = entry.form if count > 3 else entry.form.replace(" FOR {3}", "")
             return f"({form})" if entry.form.startswith("{0}") and rng.random() < 0.2 else form
-        name = rng.choice([entry.name, entry.name, *entry.aliases])
+        # With one argument ISNULL is a test, as in MySQL.
+        aliases = [name for name in entry.aliases if name != "isnull" or count > 1]
+        name = rng.choice([entry.name, entry.name, *aliases])
         name = name.upper() if rng.random() < 0.2 else name
         if way.kalla:
             return way.kalla.replace("{name}", name)
@@ -120,7 +122,9 @@ def _result_parameter(way: Way) -> Parameter:
 
 
 def _family(choose: Callable[[list[Family]], Family], parameter: Parameter, *, plain: bool) -> Family | None:
-    families = sorted(parameter.families & DRAWN - ({Family.LIST} if plain else set()))
+    families = sorted(parameter.families & DRAWN)
+    if plain and len(families) > 1:
+        families = [family for family in families if family is not Family.LIST]
     return choose(families) if families else None
 
 

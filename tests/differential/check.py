@@ -71,7 +71,7 @@ def check(case: Case, oracle: Oracle, folder: Path, postgres: PostgresOracle | N
         lawful = error.code in LAWFUL
         return Outcome(Verdict.REFUSED if lawful else Verdict.DEFECT, f"{error.code}: {error.message}")
     except Exception:  # noqa: BLE001 - whatever else escapes is the defect looked for
-        return Outcome(Verdict.DEFECT, "crash: " + traceback.format_exc(limit=-4))
+        return Outcome(Verdict.DEFECT, "crash: " + traceback.format_exc(limit=-12))
     return replace(outcome, verdict=Verdict.NO_ORACLE, reason=failed) if failed else outcome
 
 

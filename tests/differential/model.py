@@ -173,6 +173,7 @@ class Grouped:
     having: tuple[Expr, ...]
     join: Literal["JOIN", "LEFT JOIN"]
     on: tuple[Expr, ...]
+    rollup: bool = False
 
 
 @dataclass(frozen=True)

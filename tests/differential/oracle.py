@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from tests.differential.answer import Answer, rows_of
+from tests.differential.functions import add_functions
 from tests.differential.model import Case, Column, Table
 from tests.differential.predicates import FLOAT_SCALE, exact_name, quoted
 from tests.differential.render import meaning
@@ -56,6 +57,8 @@ class Oracle:
         self.connection.execute("SET TimeZone = 'UTC'")
         # The templates of the catalogue write v -> f(v).
         self.connection.execute("SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")
+        self.connection.execute("SET order_by_non_integer_literal = true")
+        add_functions(self.connection)
         for macro in _MACROS:
             self.connection.execute(f"CREATE TEMP MACRO {macro}")
 

@@ -196,6 +196,7 @@ def _sources_cte(case: Case, dialect: Dialect) -> str:
         where = f" WHERE {_all(grouped.where, dialect)}" if grouped.where else ""
         having = f" HAVING {_all(grouped.having, dialect)}" if grouped.having else ""
         by = ", ".join(item.expr.text(dialect) for item in grouped.by)
+        by = f"ROLLUP ({by})" if grouped.rollup else by
         columns = _list([*grouped.by, *grouped.items], dialect)
         parts.append(
             f"grouped AS (SELECT {columns} FROM {table} {grouped.side}{where} GROUP BY {by}{having})"

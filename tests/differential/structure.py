@@ -13,10 +13,10 @@ from tests.differential.calls import Calls
 from tests.differential.expressions import Expressions, Field
 from tests.differential.model import Expr, Grouped, Item, Level, Side, Table
 from tests.differential.predicates import identifier, quoted
-from tests.differential.terms import OR, Term, combine, type_of
+from tests.differential.terms import OR, Term, combine, integer, type_of
 
-_NOT_OVER = ("array_agg", "string_agg", "first_value", "last_value", "any_value", "grouping")
-"""Aggregates that are drawn with an order of their own, or hold for whole groups only."""
+_NOT_OVER = ("array_agg", "string_agg", "first_value", "last_value", "any_value", "avg", "median")
+"""Aggregates that are drawn with an order of their own, or that the oracles write out."""
 
 
 def fields_of(side: Side, table: Table) -> list[Field]:
@@ -127,6 +127,9 @@ class Structure:
             by.append(draw.draw(draw.any_family(), 1).item("k1"))
         aggregates = [self.aggregate(draw, 2) for _ in range(self.rng.choice([1, 1, 2, 3]))]
         terms = [term for term in aggregates if term is not None]
+        rollup = len(by) > 1 and self.rng.random() < 0.4
+        if rollup:
+            terms.append(draw.combined("grouping({0})", [Term(by[1].expr, integer(1))], OR, integer(1), uses=("grouping",)))
         if not terms:
             return None
         having = self.having(draw) if self.rng.random() < 0.4 else ()
@@ -143,6 +146,7 @@ class Structure:
             having,
             self.rng.choice(["JOIN", "LEFT JOIN", "LEFT JOIN"]),
             (on.expr,),
+            rollup,
         )
 
     def having(self, draw: Expressions) -> tuple[Expr, ...]:

@@ -6,11 +6,11 @@ translations that hold for what this generator draws, such as ASCII patterns and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kalla_runner.matching.sql.catalogue import ENTRIES, OPERATORS, Entry, Family, Signature
+from kalla_runner.matching.sql.catalogue import ENTRIES, OPERATORS, Entry, Family, Parameter, Signature
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ DRAWN: Final = frozenset(Family) - {
     *(Family.INTERVAL, Family.STRUCT, Family.BINARY, Family.TIME, Family.DURATION),
 }
 """Families that expressions are drawn of."""
+_Texts = tuple[str, str, str | None]
+"""Templates for Kalla, DuckDB and PostgreSQL."""
 
 _ELEMENTS: Final = frozenset({"array_element", "array_min", "array_max"})
 
@@ -54,17 +56,21 @@ _DUCK: Final[Mapping[tuple[str, int], str]] = {
     ("exp", 0): "exp(CAST({0} AS DOUBLE))",
     ("ln", 0): "ln(CAST({0} AS DOUBLE))",
     ("log10", 0): "log10(CAST({0} AS DOUBLE))",
-    ("to_date", 1): "CAST(strptime({0}, {1}) AS DATE)",
-    ("to_timestamp", 1): "strptime({0}, {1})",
-    ("to_char", 0): "strftime({0}, {1})",
     ("stddev_samp", 0): "stddev_samp(CAST({0} AS DOUBLE))",
     ("stddev_pop", 0): "stddev_pop(CAST({0} AS DOUBLE))",
     ("var_samp", 0): "var_samp(CAST({0} AS DOUBLE))",
     ("var_pop", 0): "var_pop(CAST({0} AS DOUBLE))",
-    ("array_distinct", 0): "list_distinct({0})",
+    # Each element at its first place, NULL too.
+    ("array_distinct", 0): (
+        "list_filter({0}, (v, i) -> CASE WHEN v IS NULL THEN len(list_filter(({0})[:i - 1], w -> w IS NULL)) = 0 "
+        "ELSE NOT coalesce(list_contains(({0})[:i - 1], v), false) END)"
+    ),
+    ("ilike", 0): "{0} ILIKE {1}",
+    ("initcap", 0): "py_initcap({0})",
+    ("levenshtein", 0): "py_levenshtein({0}, {1})",
     ("first_value", 0): "first({0} ORDER BY {0})",
     ("last_value", 0): "last({0} ORDER BY {0})",
-    ("any_value", 0): "min({0})",
+    ("any_value", 0): "min(CASE WHEN {0} IS NULL THEN 1 ELSE 1 END)",
     ("string_agg", 0): "string_agg({0}, {1} ORDER BY {0})",
     ("sum", 2): "sum({0})",
     ("avg", 0): (
@@ -79,7 +85,7 @@ _KALLA: Final[Mapping[str, str]] = {
     "first_value": "first_value({0} ORDER BY {0})",
     "last_value": "last_value({0} ORDER BY {0})",
     # Which value it gives is not said, so all are alike.
-    "any_value": "any_value({0})",
+    "any_value": "any_value(CASE WHEN {0} IS NULL THEN 1 ELSE 1 END)",
 }
 """How Kalla is asked where name(arguments) would leave something open."""
 
@@ -181,7 +187,7 @@ _POSTGRES: Final[Mapping[tuple[str, int], str]] = {
     ("median", 0): "pg_temp.middle(array_agg({0}::numeric ORDER BY {0}) FILTER (WHERE {0} IS NOT NULL))",
     ("min", 0): "min({0})",
     ("max", 0): "max({0})",
-    ("any_value", 0): "min({0})",
+    ("any_value", 0): "min(CASE WHEN {0} IS NULL THEN 1 ELSE 1 END)",
     ("first_value", 0): "(array_agg({0} ORDER BY {0}))[1]",
     ("array_agg", 0): "array_agg({0})",
     ("string_agg", 0): "string_agg({0}, {1} ORDER BY {0})",
@@ -211,6 +217,97 @@ _POSTGRES: Final[Mapping[tuple[str, int], str]] = {
 }
 _DRAWN_OPERATORS: Final = frozenset({"&", "|", "^", "~*", "ilike", "position", "at time zone"})
 """Operators that are drawn as calls; `expressions` draws the others, so that their binding is tried."""
+
+
+_DATE_PATTERNS: Final = (
+    ("%d.%m.%Y", "%d.%m.%Y", "DD.MM.YYYY"),
+    ("DD.MM.YYYY", "%d.%m.%Y", "DD.MM.YYYY"),
+    ("dd.MM.yyyy", "%d.%m.%Y", "DD.MM.YYYY"),
+    ("YYYY-MM", "%Y-%m", "YYYY-MM"),
+    ("yyyy-MM", "%Y-%m", "YYYY-MM"),
+    ("YYYYMMDD", "%Y%m%d", "YYYYMMDD"),
+    ("%Y%m%d", "%Y%m%d", "YYYYMMDD"),
+    ("MM/DD/YY", "%m/%d/%y", "MM/DD/YY"),
+    ("YYYY-DDD", "%Y-%j", "YYYY-DDD"),
+)
+"""One pattern for Kalla, DuckDB and PostgreSQL."""
+
+
+def _as_written(entry: Entry, at: int, families: tuple[Family, ...], result: Family, texts: _Texts) -> Way:
+    """Return a way with a template for Kalla too, and arguments of these families."""
+    kalla, duck, postgres = texts
+    parameters = tuple(Parameter("value", frozenset({family})) for family in families)
+    signature = Signature(parameters, duckdb=duck, result=entry.signatures[at].result)
+    return Way(entry, signature, duck, postgres, frozenset({result}), kalla, families=families)
+
+
+def _written(entry: Entry) -> list[Way]:
+    """Return the ways of functions whose literals must fit each other, or another function around them."""
+    match entry.name:
+        case "to_char":
+            return [
+                _as_written(
+                    entry,
+                    0,
+                    (family,),
+                    _TEXT,
+                    (
+                        f"{{name}}({{0}}, '{kalla}')",
+                        f"strftime({{0}}, '{duck}')",
+                        f"to_char({{0}}::timestamp, '{postgres}')",
+                    ),
+                )
+                for kalla, duck, postgres in _DATE_PATTERNS
+                for family in (_DATE, _STAMP)
+            ]
+        case "to_date":
+            # What was written is read again: of days that four digits of a year hold.
+            near = "least(greatest({0}, DATE '1000-01-01'), DATE '2999-12-31')"
+            return [
+                _as_written(
+                    entry, 1, (_DATE,), _DATE, (f"{{name}}(TO_CHAR({near}, '{kalla}'), '{kalla}')", near, near)
+                )
+                for kalla in ("%d.%m.%Y", "DD.MM.YYYY", "YYYYMMDD", "%Y-%m-%d")
+            ]
+        case "to_timestamp":
+            near = (
+                "least(greatest(date_trunc('second', {0}), TIMESTAMP '1000-01-01 00:00:00'), "
+                "TIMESTAMP '2999-12-31 00:00:00')"
+            )
+            return [
+                _as_written(
+                    entry, 1, (_STAMP,), _STAMP, (f"{{name}}(TO_CHAR({near}, '{kalla}'), '{kalla}')", near, near)
+                )
+                for kalla in ("%d.%m.%Y %H:%M:%S", "DD.MM.YYYY HH24:MI:SS")
+            ]
+        case "sha224" | "sha256" | "sha384" | "sha512":
+            made = (
+                f"encode({entry.name}({{0}}), 'hex')",
+                f"py_{entry.name}({{0}})",
+                f"encode({entry.name}(convert_to({{0}}, 'UTF8')), 'hex')",
+            )
+            return [_as_written(entry, 0, (_TEXT,), _TEXT, made)]
+        case "regexp_match":
+            made = (
+                ("{name}({0}, '[0-9]+')", "[regexp_extract({0}, '[0-9]+')]"),
+                (
+                    "{name}({0}, '([A-Z]+)[- ]([0-9]+)')",
+                    "[regexp_extract({0}, '([A-Z]+)[- ]([0-9]+)', 1), "
+                    "regexp_extract({0}, '([A-Z]+)[- ]([0-9]+)', 2)]",
+                ),
+            )
+            return [
+                _as_written(
+                    entry,
+                    0,
+                    (_TEXT,),
+                    Family.LIST,
+                    (kalla, f"CASE WHEN regexp_matches({{0}}, {kalla[12:-1]}) THEN {duck} END", kalla[7:]),
+                )
+                for kalla, duck in made
+            ]
+        case _:
+            return []
 
 
 def _special(entry: Entry) -> list[Way]:
@@ -251,22 +348,24 @@ def _ways() -> list[Way]:
     found: list[Way] = []
     for entry in (*ENTRIES, *(o for o in OPERATORS if o.name in _DRAWN_OPERATORS)):
         special = _special(entry)
-        found += special
+        found += [*special, *_written(entry)]
         for at, signature in enumerate(() if special else entry.signatures):
             duck = signature.duckdb or _DUCK.get((entry.name, at))
             if duck is None or (entry.name, at) in _LEFT_OUT:
                 continue
-            given = {signature.result} if signature.result else signature.parameters[0].families
+            given: Collection[Family] = {signature.result} if signature.result else signature.parameters[0].families
             elements = entry.name in _ELEMENTS
             postgres = _POSTGRES.get((entry.name, at))
             results = DRAWN if elements else frozenset(given) & DRAWN
+            if entry.name == "any_value":
+                results = frozenset({Family.INTEGER})
             found.append(
                 Way(entry, signature, duck, postgres, results, _KALLA.get(entry.name, ""), elements)
             )
     return found
 
 
-NOT_DRAWN: Final[Mapping[str, str]] = {}
+NOT_DRAWN: Final[Mapping[str, str]] = {"get_field": "no source of the fuzz has structs"}
 """Entries that the fuzz does not draw, and why."""
 _LEFT_OUT: Final = frozenset({("grouping", 0)})
 """Signatures that are not drawn as calls: `structure` draws GROUPING, whose argument is a grouped column."""
