@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from kalla_runner.matching.sql.catalogue import Family, Parameter
 
 from tests.differential.arguments import argument, literal_argument, result_digits
-from tests.differential.terms import ATOM, OR, OTHER, WIDEST, Term, Type, combine, decimal, integer, quotient
+from tests.differential.terms import ATOM, OR, OTHER, RANGE, WIDEST, Term, Type, combine, decimal, integer, quotient
 from tests.differential.translations import DRAWN, WAYS, Way
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class Calls:
             postgres=None if way.postgres is None else _filled(way.postgres, len(terms)),
             uses=(way.entry.name,),
         )
-        return Term(expr, type_, OTHER if operator else ATOM)
+        if not operator:
+            return Term(expr, type_)
+        return Term(expr, type_, RANGE if way.entry.name == "ilike" else OTHER)
 
     def _kalla(self, way: Way, count: int) -> str:
         rng = self._draw.rng
@@ -92,7 +94,10 @@ class Calls:
                 wanted = way.families[position] if way.families else self._wanted(way, position, leader, family)
                 if wanted is None:
                     return None
-                term = argument(self._draw, way.entry, position, wanted, depth - 1, terms)
+                if way.families:
+                    term = self._draw.draw(wanted, depth - 1)
+                else:
+                    term = argument(self._draw, way.entry, position, wanted, depth - 1, terms)
                 if term is not None and leader is not None and leader.type.united(term.type) is None:
                     term = leader if way.signature.alike or wanted is leader.family else term
             if term is None:
