@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from random import Random
@@ -243,7 +243,11 @@ class Predicates:
         if rng.random() < 0.2:
             return self.both(rng.choice(["{} IS NOT NULL", "{} IS NULL"]), column)
         if ref.kind.name == "float":
-            return self.both("{} > CAST(0 AS DOUBLE)", column)
+            # Floats of two widths are not compared.
+            if ref.kind.bits == 32:
+                return self.both("{0} = {0}", column)
+            positive = self.both("{} > CAST(0 AS DOUBLE)", column)
+            return replace(positive, postgres=f"{column.duck} > CAST(0 AS DOUBLE PRECISION)")
         cells = [self.constant(self._near_value(ref)) for _ in range(3)]
         if ref.kind.name == "boolean":
             return self.both(
