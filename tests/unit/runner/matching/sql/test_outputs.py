@@ -63,7 +63,38 @@ def test_stars_are_written_out_without_hidden_columns() -> None:
     assert made.added_columns == ("invoice_id",)
 
 
-COMPOSITE_LEFT = pa.table({"id": [1, 1, 2, None], "part": ["a", "b", "a", "a"], "v": [10, 11, 20, 30]})
+COMPOSITE_@pytest.mark.parametrize(
+    ("sql", "left", "right"),
+    [
+        (
+            (
+                "WITH p AS (SELECT payment_id AS pid, id FROM payments WHERE amount > 0) "
+                "SELECT l.due FROM invoices l JOIN p ON p.id = l.id"
+            ),
+            "invoice_id",
+            "pid",
+        ),
+        (
+            (
+                "SELECT x.invoice_id, payment_id "
+                "FROM (SELECT * FROM invoices ORDER BY invoice_id LIMIT 5) x JOIN payments r ON r.id = x.id"
+            ),
+            "invoice_id",
+            "payment_id",
+        ),
+    ],
+)
+def test_keys_and_rows_are_found_through_queries_that_keep_the_rows_of_a_side_apart(
+    sql: str, left: str, right: str
+) -> None:
+    made = plan(sql)
+    assert made.path == "one_pass"
+    assert made.left_key_columns == (left,)
+    assert made.right_key_columns == (right,)
+    assert made.join_keys == (('"id"', '"id"'),)
+
+
+LEFT = pa.table({"id": [1, 1, 2, None], "part": ["a", "b", "a", "a"], "v": [10, 11, 20, 30]})
 COMPOSITE_RIGHT = pa.table({"id": [1, 1, 2, 3], "part": ["a", "b", "b", "a"], "w": [100, 101, 200, 300]})
 
 
@@ -183,22 +214,6 @@ def test_trap_06_keys_that_cannot_be_added_are_asked_for_by_name(sql: str, part:
         ),
         (
             f"SELECT l.invoice_id, r.payment_id {JOIN} EXCEPT SELECT 'a', 'b' {JOIN}",
-            "invoice_id",
-            "payment_id",
-        ),
-        (
-            (
-                "WITH p AS (SELECT payment_id AS pid, id FROM payments WHERE amount > 0) "
-                "SELECT l.due FROM invoices l JOIN p ON p.id = l.id"
-            ),
-            "invoice_id",
-            "pid",
-        ),
-        (
-            (
-                "SELECT x.invoice_id, payment_id "
-                "FROM (SELECT * FROM invoices ORDER BY invoice_id LIMIT 5) x JOIN payments r ON r.id = x.id"
-            ),
             "invoice_id",
             "payment_id",
         ),
