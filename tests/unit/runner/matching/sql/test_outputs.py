@@ -63,38 +63,7 @@ def test_stars_are_written_out_without_hidden_columns() -> None:
     assert made.added_columns == ("invoice_id",)
 
 
-COMPOSITE_@pytest.mark.parametrize(
-    ("sql", "left", "right"),
-    [
-        (
-            (
-                "WITH p AS (SELECT payment_id AS pid, id FROM payments WHERE amount > 0) "
-                "SELECT l.due FROM invoices l JOIN p ON p.id = l.id"
-            ),
-            "invoice_id",
-            "pid",
-        ),
-        (
-            (
-                "SELECT x.invoice_id, payment_id "
-                "FROM (SELECT * FROM invoices ORDER BY invoice_id LIMIT 5) x JOIN payments r ON r.id = x.id"
-            ),
-            "invoice_id",
-            "payment_id",
-        ),
-    ],
-)
-def test_keys_and_rows_are_found_through_queries_that_keep_the_rows_of_a_side_apart(
-    sql: str, left: str, right: str
-) -> None:
-    made = plan(sql)
-    assert made.path == "one_pass"
-    assert made.left_key_columns == (left,)
-    assert made.right_key_columns == (right,)
-    assert made.join_keys == (('"id"', '"id"'),)
-
-
-LEFT = pa.table({"id": [1, 1, 2, None], "part": ["a", "b", "a", "a"], "v": [10, 11, 20, 30]})
+COMPOSITE_LEFT = pa.table({"id": [1, 1, 2, None], "part": ["a", "b", "a", "a"], "v": [10, 11, 20, 30]})
 COMPOSITE_RIGHT = pa.table({"id": [1, 1, 2, 3], "part": ["a", "b", "b", "a"], "w": [100, 101, 200, 300]})
 
 
@@ -227,6 +196,37 @@ def test_keys_are_found_through_queries_and_lists_on_the_general_path(
     assert made.left_key_columns == (left,)
     assert made.right_key_columns == (right,)
     assert LEFT_ROW not in made.sql
+
+
+@pytest.mark.parametrize(
+    ("sql", "left", "right"),
+    [
+        (
+            (
+                "WITH p AS (SELECT payment_id AS pid, id FROM payments WHERE amount > 0) "
+                "SELECT l.due FROM invoices l JOIN p ON p.id = l.id"
+            ),
+            "invoice_id",
+            "pid",
+        ),
+        (
+            (
+                "SELECT x.invoice_id, payment_id "
+                "FROM (SELECT * FROM invoices ORDER BY invoice_id LIMIT 5) x JOIN payments r ON r.id = x.id"
+            ),
+            "invoice_id",
+            "payment_id",
+        ),
+    ],
+)
+def test_keys_and_rows_are_found_through_queries_that_keep_the_rows_of_a_side_apart(
+    sql: str, left: str, right: str
+) -> None:
+    made = plan(sql)
+    assert made.path == "one_pass"
+    assert made.left_key_columns == (left,)
+    assert made.right_key_columns == (right,)
+    assert made.join_keys == (('"id"', '"id"'),)
 
 
 LEFT = pa.table({"id": [1, 2, 3, None, 5], "k": ["a", "b", None, "a", "e"], "x": [1, 2, 3, 4, 5]})
