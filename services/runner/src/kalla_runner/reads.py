@@ -107,7 +107,9 @@ class Reads:
         check_keys(sources, primary_keys)
         with self._session() as session:
             tables = [
-                TableInfo.of(spec.alias, open_source(spec, session).schema(), primary_keys.get(spec.alias, ()))
+                TableInfo.of(
+                    spec.alias, open_source(spec, session).schema(), primary_keys.get(spec.alias, ())
+                )
                 for spec in sources
             ]
         return check_match_sql(match_sql, tables[0], tables[1], tables[2:])

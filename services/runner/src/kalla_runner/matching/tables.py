@@ -192,7 +192,8 @@ def _read(staged: StagedTable, closing: ExitStack) -> Iterator[pa.RecordBatch]:
         except (OSError, pa.ArrowException) as error:
             raise KallaError(
                 Code.INVALID_DATA,
-                f"The staged rows of source {staged.alias!r} cannot be read from {path.name}.",
+                f"The rows of source {staged.alias!r} that were read for this run cannot be read back; run "
+                "the reconciliation again.",
                 source=staged.alias,
             ) from error
 
