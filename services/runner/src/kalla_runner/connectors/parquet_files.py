@@ -173,7 +173,8 @@ def no_parquet(source: PinnedBytes) -> str:
         )
     return (
         f"The file {source.name} is not a Parquet file. CSV is read from files whose names end in .csv or "
-        ".tsv (.gz may follow): if it is CSV, rename it; if it is of another kind, convert it to CSV or Parquet."
+        ".tsv (.gz may follow): if it is CSV, rename it; if it is of another kind, convert it to CSV or "
+        "Parquet."
     )
 
 

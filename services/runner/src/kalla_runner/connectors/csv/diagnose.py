@@ -41,7 +41,7 @@ def bad_block(source: PinnedBytes, dialect: Dialect, block: Block, reason: str) 
             line = _line_at(source, block.start + record.start)
             fields = "1 field" if found == 1 else f"{found} fields"
             names = " | ".join(dialect.names[:_SHOWN_NAMES]) + (" ..." if expected > _SHOWN_NAMES else "")
-            message = f"Line {line} of {source.name} has {fields} where the header ({names}) has {expected}"
+            message = f"Line {line} of {source.name} has {fields} where the header has {expected} ({names})"
             return _invalid(
                 f"{message}; correct the line, quote fields that hold the delimiter, or remove lines above "
                 "the column names.",

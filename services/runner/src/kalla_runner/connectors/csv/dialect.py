@@ -111,8 +111,8 @@ def _separator(head: bytes, start: int, name: str) -> tuple[int, tuple[bytes]] |
         return None
     if found[1] not in _DELIMITERS:
         raise _invalid(
-            f"The first line of {name}, sep={found[1].decode(errors='replace')}, names a delimiter that Kalla "
-            "does not read; write the file with a comma, a semicolon, a tab or a vertical bar.",
+            f"The first line of {name}, sep={found[1].decode(errors='replace')}, names a delimiter that "
+            "Kalla does not read; write the file with a comma, a semicolon, a tab or a vertical bar.",
             1,
         )
     return found.end(), (found[1],)

@@ -250,7 +250,7 @@ def _make_floats_exact(site: Site, types: list[pa.DataType], found: Resolution, 
         for o, t in zip(site.operands, types, strict=True)
         if kind(t) is Kind.NUMBER and not _fits_double(o, t)
     ]
-    if inexact and _is_condition(site.node):
+    if inexact and _is_condition(site.node) and all(pa.types.is_integer(t) for _, t in inexact):
         # The float is taken at its shortest decimal form, as tolerance_match does everywhere.
         arguments = [*site.operands, exp.Literal.number("0")]
         site.node.replace(exp.Anonymous(this=TOLERANCE, expressions=arguments))
