@@ -13,7 +13,7 @@ from tests.differential.filters import make_filters
 from tests.differential.items import free_items, key_items
 from tests.differential.model import Case, Expr, Grouped, Item, Lookup, Query, Side, Table
 from tests.differential.predicates import Predicates, Ref
-from tests.differential.structure import Structure, fields_of, keyed
+from tests.differential.structure import Structure, fields_of, keyed, keys_are_unique
 from tests.differential.tables import make_lookup, make_pair, typed_for_csv
 
 POSTGRES_SHARE = 0.1
@@ -37,7 +37,8 @@ def make_case(seed: int) -> Case:
         tables["x"] = lookup
     fields = {side: fields_of(side, table) for side, table in tables.items()}
     draw = Predicates(rng, tables, links.keys, links.amounts)
-    query = _query(draw, Structure(rng, fields, postgres=postgres))
+    unique = [side for side in ("l", "r") if keys_are_unique(tables[side])]
+    query = _query(draw, Structure(rng, fields, postgres=postgres, unique=unique))
     return Case(seed, left, right, query, lookup, postgres)
 
 

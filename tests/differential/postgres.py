@@ -9,9 +9,9 @@ from psycopg.types.numeric import Float8
 
 from tests.differential.answer import Answer, rows_from
 from tests.differential.model import Case, Kind, Table, Value
-from tests.differential.oracle import exact_cells
+from tests.differential.oracle import exact_cells, unmatched_rows
 from tests.differential.predicates import FLOAT_SCALE, exact_name, quoted
-from tests.differential.render import meaning
+from tests.differential.render import ROW, meaning
 from tests.differential.terms import QUOTIENT_SCALE
 
 _TYPES = {
@@ -65,12 +65,13 @@ class PostgresOracle:
         floats = [c for c in table.columns if c.kind.name == "float"]
         columns = [f"{quoted(c.name)} {_type(c.kind)}" for c in table.columns]
         columns += [f"{quoted(exact_name(c.name))} numeric(30,{FLOAT_SCALE})" for c in floats]
+        columns.append(f"{quoted(ROW)} bigint")
         self.connection.execute(f"CREATE TEMP TABLE incoming ({', '.join(columns)})")
         exact = [exact_cells(table, column) for column in floats]
         with self.connection.cursor().copy("COPY incoming FROM STDIN") as copy:
             for at, row in enumerate(table.rows):
                 cells = [_cell(cell, c.kind) for cell, c in zip(row, table.columns, strict=True)]
-                copy.write_row([*cells, *(column[at] for column in exact)])
+                copy.write_row([*cells, *(column[at] for column in exact), at])
         where = " AND ".join(f"({condition.duck})" for condition in table.filters) or "true"
         self.connection.execute(
             f"CREATE TEMP TABLE {quoted(table.alias)} AS SELECT * FROM incoming WHERE {where}"
@@ -87,23 +88,17 @@ class PostgresOracle:
             for i in query.left_keys + query.right_keys
         )
         self.connection.execute(f"DELETE FROM m WHERE NOT coalesce({present}, false)")
+        self.connection.execute(f"CREATE TEMP TABLE pairs AS {query.rows}")
+        if query.groups:
+            same = " AND ".join(f"m.c{i} IS NOT DISTINCT FROM g{n}" for n, i in enumerate(query.groups))
+            self.connection.execute(f"DELETE FROM pairs WHERE NOT EXISTS (SELECT 1 FROM m WHERE {same})")
         shown = [*range(query.visible), *query.left_keys, *query.right_keys]
-        return Answer(
-            rows_from(self._fetch("SELECT " + ", ".join(f"c{i}" for i in shown) + " FROM m")),
-            rows_from(self._unmatched(case.left, query.left_keys, lists)),
-            rows_from(self._unmatched(case.right, query.right_keys, lists)),
-        )
-
-    def _unmatched(
-        self, table: Table, positions: tuple[int, ...], lists: set[int]
-    ) -> list[tuple[object, ...]]:
-        keys = ", ".join(f"{'unnest' if i in lists else ''}(c{i}) AS k{n}" for n, i in enumerate(positions))
-        same = " AND ".join(f"k.k{n} = t.{quoted(key)}" for n, key in enumerate(table.primary_key))
-        columns = ", ".join(f"t.{quoted(column.name)}" for column in table.columns)
-        return self._fetch(
-            f"SELECT {columns} FROM {quoted(table.alias)} t "
-            f"WHERE NOT EXISTS (SELECT 1 FROM (SELECT {keys} FROM m) k WHERE {same})"
-        )
+        matched = self._fetch("SELECT " + ", ".join(f"c{i}" for i in shown) + " FROM m")
+        unmatched = [
+            rows_from(self._fetch(unmatched_rows(case, side, grouped=bool(query.groups))))
+            for side in ("l", "r")
+        ]
+        return Answer(rows_from(matched), unmatched[0], unmatched[1])
 
     def _fetch(self, query: str) -> list[tuple[object, ...]]:
         return self.connection.execute(query).fetchall()  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Literal
@@ -31,6 +31,13 @@ def fields_of(side: Side, table: Table) -> list[Field]:
     return fields
 
 
+def keys_are_unique(table: Table) -> bool:
+    """Return whether no two rows have one key, and no key has a NULL."""
+    at = [table.columns.index(column) for column in table.keys]
+    keys = [tuple(row[i] for i in at) for row in table.rows]
+    return len(set(keys)) == len(keys) and not any(None in key for key in keys)
+
+
 class Structure:
     """Draws what stands between the tables and the join.
 
@@ -38,10 +45,19 @@ class Structure:
         rng: the only source of chance.
         fields: columns by FROM name; `levels` adds the columns that it makes.
         postgres: draw only what PostgreSQL has a text for.
+        unique: the sides whose rows their keys tell apart.
     """
 
-    def __init__(self, rng: Random, fields: dict[Side, list[Field]], *, postgres: bool) -> None:
+    def __init__(
+        self,
+        rng: Random,
+        fields: dict[Side, list[Field]],
+        *,
+        postgres: bool,
+        unique: Collection[Side] = (),
+    ) -> None:
         self.rng = rng
+        self.unique = unique
         self.fields = fields
         self.postgres = postgres
 
@@ -56,7 +72,10 @@ class Structure:
             draw = self.expressions([side])
             again: Literal["", "union all", "union", "except", "intersect"] = ""
             if self.rng.random() < 0.1:
-                again = self.rng.choice(["union all", "union all", "union", "except", "intersect"])
+                again = "union all"
+                # These make equal rows one: which of them is in the result, they do not say.
+                if side in self.unique and self.rng.random() < 0.6:
+                    again = self.rng.choice(["union", "except", "intersect"])
             extra = () if again else tuple(self._extra(draw, side, number))
             where, second = (
                 (draw.draw(Family.BOOLEAN, 2).predicate(),) if again or self.rng.random() < 0.4 else ()

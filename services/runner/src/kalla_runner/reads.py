@@ -107,8 +107,8 @@ class Reads:
         check_keys(sources, primary_keys)
         with self._session() as session:
             tables = [
-                TableInfo(
-                    spec.alias, open_source(spec, session).schema(), tuple(primary_keys.get(spec.alias, ()))
+                TableInfo.of(
+                    spec.alias, open_source(spec, session).schema(), primary_keys.get(spec.alias, ())
                 )
                 for spec in sources
             ]

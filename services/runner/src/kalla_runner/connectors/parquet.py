@@ -34,6 +34,7 @@ from kalla_runner.connectors.parquet_files import (
     whole_microseconds,
 )
 from kalla_runner.connectors.parquet_types import convert_column, declared_schema
+from kalla_runner.connectors.paths import is_text_file
 from kalla_runner.connectors.text_types import MisfitError
 from kalla_runner.connectors.type_names import type_name
 from kalla_runner.pinned import PinnedFiles, pin_file
@@ -73,6 +74,14 @@ class ParquetSource(OpenSource):
             fields.append(field.with_type(kind))
         return pa.schema(fields)
 
+    @property
+    def _alike(self) -> bool:
+        """Whether all files have the same columns, in the same order and of the same types."""
+        return all(
+            part.schema.names == self._found.names and part.schema.types == self._found.types
+            for part in self._parts
+        )
+
     @cached_property
     def _schema(self) -> pa.Schema:
         with self._one_state():
@@ -108,7 +117,7 @@ class ParquetSource(OpenSource):
         _ = self._filters  # checked here, so that the engine can rely on them
         progress(0.0)
         total = sum(sum(part.groups) for part in self._parts)
-        decode = bool(self._declared) or any(part.int96 for part in self._parts)
+        decode = bool(self._declared) or any(part.int96 for part in self._parts) or not self._alike
         with self._one_state():
             paths = self._to_disk(folder, progress if not decode else lambda share: progress(share / 2))
         format_, files = "parquet", paths
@@ -137,7 +146,10 @@ class ParquetSource(OpenSource):
 
     def _decode(self, folder: Path, paths: Sequence[Path], total: int, progress: StageProgress) -> Path:
         target, done = folder / "rows.arrow", 0
-        parts = [replace(part, source=pin_file(path)) for part, path in zip(self._parts, paths, strict=True)]
+        parts = [
+            replace(part, source=replace(pin_file(path), called=part.source.name))
+            for part, path in zip(self._parts, paths, strict=True)
+        ]
         with self._one_state(), storage_errors(target), pa.ipc.new_file(target, self._schema) as writer:
             for batch in self._read(parts, self._schema.names):
                 writer.write_batch(batch)
@@ -196,6 +208,9 @@ class ParquetSource(OpenSource):
     def _exact(self, batch: pa.RecordBatch, schema: pa.Schema, name: str, row: int) -> pa.RecordBatch:
         arrays: list[pa.Array] = []
         for field in schema:
+            if field.name not in batch.schema.names:
+                arrays.append(pa.nulls(batch.num_rows, field.type))
+                continue
             array = batch.column(field.name)
             try:
                 arrays.append(convert_column(array, field.type))
@@ -224,12 +239,25 @@ def _window(batches: Iterator[pa.RecordBatch], limit: int | None, offset: int) -
 
 
 class ParquetConnector:
-    """Opens local Parquet files and folders of them."""
+    """Opens local Parquet files, and folders of Parquet or of CSV files."""
 
-    def open(self, spec: SourceSpec, session: ReadSession) -> ParquetSource:
-        """Pin and open the file or files.
+    def open(self, spec: SourceSpec, session: ReadSession) -> OpenSource:
+        """Pin and open the file or files: a folder of text files is read as CSV.
 
         Raises:
             KallaError: PATH_NOT_ALLOWED, DATA_NOT_FOUND, INVALID_DATA, SCHEMA_MISMATCH, ...
         """
-        return ParquetSource(spec, pin_files(spec.uri, session.allowed_roots))
+        pinned = pin_files(spec.uri, session.allowed_roots)
+        text = [part.name for part in pinned.parts if is_text_file(part.name)]
+        if not text:
+            return ParquetSource(spec, pinned)
+        if len(text) < len(pinned.parts):
+            other = next(part.name for part in pinned.parts if part.name not in text)
+            raise KallaError(
+                Code.INVALID_DATA,
+                f"The folder {spec.uri} has CSV files ({text[0]}) and others ({other}) in it; name a folder "
+                "with files of one kind only.",
+            )
+        from kalla_runner.connectors.csv import CsvSource  # noqa: PLC0415 - Parquet needs none of it
+
+        return CsvSource(spec, pinned, session)
