@@ -30,6 +30,11 @@ def argument(
     return maker(draw, family, depth, before) if maker else draw.draw(family, depth)
 
 
+def made(entry: Entry, position: int) -> bool:
+    """Return whether an argument has a line here, also if it must be a literal."""
+    return (entry.name, position) in _MAKERS
+
+
 def literal_argument(rng: Random, entry: Entry, position: int, parameter: Parameter) -> Term:
     """Draw an argument that must be a literal."""
     values = _LITERALS.get((entry.name, position)) or _LITERALS[parameter.name]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kalla_runner.matching.sql.catalogue import Family, Parameter
 
-from tests.differential.arguments import argument, literal_argument, result_digits
+from tests.differential.arguments import argument, literal_argument, made, result_digits
 from tests.differential.terms import ATOM, OR, OTHER, RANGE, WIDEST, Term, Type, combine, decimal, integer, quotient
 from tests.differential.translations import DRAWN, WAYS, Way
 
@@ -84,7 +84,7 @@ class Calls:
         shared: dict[frozenset[Family], Term] = {}
         terms: list[Term] = []
         for position, parameter in enumerate(parameters):
-            if parameter.literal:
+            if parameter.literal and not made(way.entry, position):
                 terms.append(literal_argument(self._draw.rng, way.entry, position, parameter))
                 continue
             if way.elements and position == 0:

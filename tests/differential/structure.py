@@ -143,13 +143,14 @@ class Structure:
         draw = Expressions(self.rng, {side: table_fields}, postgres=self.postgres)
         by = [draw.field(link[0]).item("k0")]
         if self.rng.random() < 0.3:
-            second = draw.draw(draw.any_family(), 1)
+            second = draw.draw(draw.any_family(), self.rng.choice([0, 1]))
             # The engine names a cast as what is in it: not apart from the first key.
-            if "CAST" not in second.expr.kalla and "::" not in second.expr.kalla:
+            if second.expr.duck != by[0].expr.duck and "CAST" not in second.expr.kalla and "::" not in second.expr.kalla:
                 by.append(second.item("k1"))
         aggregates = [self.aggregate(draw, 2) for _ in range(self.rng.choice([1, 1, 2, 3]))]
         terms = [term for term in aggregates if term is not None]
-        rollup = len(by) > 1 and self.rng.random() < 0.4
+        # Kalla reads columns in ROLLUP, not expressions.
+        rollup = len(by) > 1 and len(by[1].expr.columns) == 1 and not by[1].expr.uses and self.rng.random() < 0.6
         if rollup:
             terms.append(draw.combined("grouping({0})", [Term(by[1].expr, integer(1))], OR, integer(1), uses=("grouping",)))
         if not terms:

@@ -12,6 +12,8 @@ from typing import Final
 
 from kalla_runner.matching.sql.catalogue import ENTRIES, OPERATORS, Entry, Family, Parameter, Signature
 
+from tests.integration.matching.catalogue.oracles import postgres
+
 
 @dataclass(frozen=True)
 class Way:
@@ -90,131 +92,56 @@ _KALLA: Final[Mapping[str, str]] = {
 """How Kalla is asked where name(arguments) would leave something open."""
 
 _POSTGRES: Final[Mapping[tuple[str, int], str]] = {
-    ("upper", 0): "upper({0})",
-    ("lower", 0): "lower({0})",
-    ("length", 0): "char_length({0})",
-    ("octet_length", 0): "octet_length({0})",
-    ("btrim", 0): "btrim({0})",
-    ("btrim", 1): "btrim({0}, {1})",
-    ("ltrim", 0): "ltrim({0})",
-    ("ltrim", 1): "ltrim({0}, {1})",
-    ("rtrim", 0): "rtrim({0})",
-    ("rtrim", 1): "rtrim({0}, {1})",
-    ("substr", 0): "substr({0}, {1}::int)",
-    ("substr", 1): "substr({0}, {1}::int, {2}::int)",
-    ("left", 0): "left({0}, {1}::int)",
-    ("right", 0): "right({0}, {1}::int)",
     ("lpad", 0): "lpad({0}, {1}::int)",
     ("lpad", 1): "lpad({0}, {1}::int, {2})",
     ("rpad", 0): "rpad({0}, {1}::int)",
     ("rpad", 1): "rpad({0}, {1}::int, {2})",
-    ("repeat", 0): "repeat({0}, {1}::int)",
-    ("reverse", 0): "reverse({0})",
-    ("replace", 0): "replace({0}, {1}, {2})",
-    ("translate", 0): "translate({0}, {1}, {2})",
-    ("overlay", 0): "overlay({0} PLACING {1} FROM {2}::int)",
-    ("overlay", 1): "overlay({0} PLACING {1} FROM {2}::int FOR {3}::int)",
-    ("split_part", 0): "split_part({0}, {1}, {2}::int)",
-    ("strpos", 0): "strpos({0}, {1})",
-    ("starts_with", 0): "starts_with({0}, {1})",
-    ("ends_with", 0): "right({0}, char_length({1})) = {1}",
-    ("contains", 0): "strpos({0}, {1}) > 0",
-    ("concat", 0): "concat({all})",
-    ("concat_ws", 0): "concat_ws({all})",
-    ("ascii", 0): "ascii({0})",
-    ("chr", 0): "chr({0}::int)",
-    ("normalize", 0): "normalize({0})",
-    ("md5", 0): "md5({0})",
-    ("encode", 0): "encode(convert_to({0}, 'UTF8'), {1})",
-    ("regexp_like", 0): "regexp_like({0}, {1})",
-    ("regexp_like", 1): "regexp_like({0}, {1}, {2})",
-    ("regexp_replace", 0): "regexp_replace({0}, {1}, {2})",
-    ("regexp_replace", 1): "regexp_replace({0}, {1}, {2}, {3})",
-    ("regexp_count", 0): "regexp_count({0}, {1})",
-    ("regexp_substr", 0): "regexp_substr({0}, {1})",
-    ("string_to_array", 0): "string_to_array({0}, {1})",
-    ("abs", 0): "abs({0})",
-    ("sign", 0): "sign({0})",
     ("round", 0): "round({0}::numeric)",
     ("round", 1): "round({0}::numeric, {1}::int)",
-    ("trunc", 0): "{0}",
-    ("trunc", 1): "trunc({0})",
     ("trunc", 2): "trunc({0}, {1}::int)",
     ("ceil", 0): "{0}",
-    ("ceil", 1): "ceil({0})",
-    ("ceil", 2): "ceil({0})",
     ("floor", 0): "{0}",
-    ("floor", 1): "floor({0})",
-    ("floor", 2): "floor({0})",
-    ("mod", 0): "{0}::numeric % nullif({1}, 0)::numeric",
+    ("mod", 0): "{0}::numeric % {1}::numeric",
     ("gcd", 0): "gcd({0}::bigint, {1}::bigint)",
     ("lcm", 0): "lcm({0}::bigint, {1}::bigint)",
-    ("sqrt", 0): "sqrt({0}::float8)",
-    ("power", 0): "power({0}::float8, {1}::float8)",
-    ("exp", 0): "exp({0}::float8)",
-    ("ln", 0): "ln({0}::float8)",
     ("log10", 0): "log({0}::float8)",
-    ("isnan", 0): "{0} = 'NaN'::float8",
-    ("date_part", 0): "floor(date_part({0}, {1}))::bigint",
-    ("extract", 0): "floor(date_part({0}, {1}))::bigint",
-    **{
-        (unit, 0): f"floor(date_part('{unit}', {{0}}))::bigint"
-        for unit in ("year", "quarter", "month", "day", "hour", "minute", "second")
-    },
-    ("date_trunc", 0): "date_trunc({0}, {1}::timestamp)::date",
     ("last_day", 0): "(date_trunc('month', {0}::timestamp) + interval '1 month' - interval '1 day')::date",
-    ("make_date", 0): "make_date({0}::int, {1}::int, {2}::int)",
-    ("to_date", 0): "{0}::date",
-    ("to_timestamp", 0): "{0}::timestamp",
     ("from_unixtime", 0): "timestamp 'epoch' + {0}::float8 * interval '1 second'",
-    ("date_add", 0): "({0} + {1})::date",
-    ("date_add", 1): "{0} + {1}",
-    ("date_sub", 0): "({0} - {1})::date",
-    ("date_sub", 1): "{0} - {1}",
-    ("coalesce", 0): "coalesce({all})",
-    ("nullif", 0): "nullif({0}, {1})",
-    ("greatest", 0): "greatest({all})",
-    ("least", 0): "least({all})",
-    ("if", 0): "CASE WHEN {0} THEN {1} ELSE {2} END",
-    ("nvl2", 0): "CASE WHEN {0} IS NOT NULL THEN {1} ELSE {2} END",
-    ("array_length", 0): "cardinality({0})",
-    ("array_to_string", 0): "array_to_string({0}, {1})",
-    ("count", 0): "count({0})",
-    ("count", 1): "count(*)",
-    ("sum", 0): "sum({0})",
-    ("sum", 1): "sum({0})",
+    **{
+        (name, at): template
+        for name, sign in (("date_add", "+"), ("date_sub", "-"))
+        for at, template in enumerate((f"({{0}} {sign} {{1}})::date", *[f"{{0}} {sign} {{1}}"] * 2))
+    },
     ("avg", 0): "pg_temp.divided(sum({0})::numeric, nullif(count({0}), 0)::numeric)",
     ("median", 0): "pg_temp.middle(array_agg({0}::numeric ORDER BY {0}) FILTER (WHERE {0} IS NOT NULL))",
-    ("min", 0): "min({0})",
-    ("max", 0): "max({0})",
     ("any_value", 0): "min(CASE WHEN {0} IS NULL THEN 1 ELSE 1 END)",
     ("first_value", 0): "(array_agg({0} ORDER BY {0}))[1]",
+    ("last_value", 0): "(array_agg({0} ORDER BY {0} DESC))[1]",
     ("array_agg", 0): "array_agg({0})",
     ("string_agg", 0): "string_agg({0}, {1} ORDER BY {0})",
-    ("bool_and", 0): "bool_and({0})",
-    ("bool_or", 0): "bool_or({0})",
-    ("bit_and", 0): "bit_and({0}::bigint)",
-    ("bit_or", 0): "bit_or({0}::bigint)",
-    ("bit_xor", 0): "bit_xor({0}::bigint)",
-    ("stddev_samp", 0): "stddev_samp({0}::float8)",
-    ("stddev_pop", 0): "stddev_pop({0}::float8)",
-    ("var_samp", 0): "var_samp({0}::float8)",
-    ("var_pop", 0): "var_pop({0}::float8)",
-    **{(name, 0): f"{name}()" for name in ("row_number", "rank", "dense_rank", "percent_rank", "cume_dist")},
-    ("ntile", 0): "ntile({0})",
-    **{
-        (name, at): f"{name}({', '.join(('{0}', '{1}', '{2}')[: at + 1])})"
-        for name in ("lag", "lead")
-        for at in range(3)
-    },
-    ("nth_value", 0): "nth_value({0}, {1})",
-    ("~*", 0): "{0} ~* {1}",
-    ("ilike", 0): "{0} ILIKE {1}",
-    ("position", 0): "strpos({1}, {0})",
-    ("&", 0): "{0}::bigint & {1}::bigint",
-    ("|", 0): "{0}::bigint | {1}::bigint",
-    ("^", 0): "{0}::bigint # {1}::bigint",
+    **{(name, 0): f"{name}({{0}}::bigint)" for name in ("bit_and", "bit_or", "bit_xor")},
+    **{(sign, 0): f"{{0}}::bigint {word} {{1}}::bigint" for sign, word in (("&", "&"), ("|", "|"), ("^", "#"))},
 }
+"""PostgreSQL's words where those of the catalogue's own trials do not hold for the fuzz's arguments."""
+_UNSURE: Final = frozenset(
+    {
+        *("array_element", "array_has_all", "array_has_any", "array_position", "array_remove_all"),
+        *("array_distinct", "array_sort", "array_append", "array_concat", "regexp_match"),
+        *("datediff", "dateadd", "to_char", "concat", "concat_ws", "make_array"),
+    }
+)
+"""What PostgreSQL takes in another way, or of other types: DuckDB alone answers."""
+
+
+def _postgres(name: str, at: int) -> str | None:
+    """PostgreSQL's words for a signature, from the trials of the catalogue where they hold."""
+    own = _POSTGRES.get((name, at))
+    if own is not None or name in _UNSURE:
+        return own
+    found = postgres(name, at)
+    return found if isinstance(found, str) else None
+
+
 _DRAWN_OPERATORS: Final = frozenset({"&", "|", "^", "~*", "ilike", "position", "at time zone"})
 """Operators that are drawn as calls; `expressions` draws the others, so that their binding is tried."""
 
@@ -355,12 +282,19 @@ def _ways() -> list[Way]:
                 continue
             given: Collection[Family] = {signature.result} if signature.result else signature.parameters[0].families
             elements = entry.name in _ELEMENTS
-            postgres = _POSTGRES.get((entry.name, at))
             results = DRAWN if elements else frozenset(given) & DRAWN
             if entry.name == "any_value":
                 results = frozenset({Family.INTEGER})
             found.append(
-                Way(entry, signature, duck, postgres, results, _KALLA.get(entry.name, ""), elements)
+                Way(
+                    entry,
+                    signature,
+                    duck,
+                    _postgres(entry.name, at),
+                    results,
+                    _KALLA.get(entry.name, ""),
+                    elements,
+                )
             )
     return found
 
