@@ -52,6 +52,8 @@ LAWFUL = {Code.QUADRATIC_PLAN, Code.KEYS_NOT_SELECTED, Code.TYPE_MISMATCH, Code.
 
 def check(case: Case, oracle: Oracle, folder: Path, postgres: PostgresOracle | None = None) -> Outcome:
     """Answer the case on every path it can take and compare each answer with the oracles'."""
+    if case.refused:
+        return _check_refusal(case, folder)
     right: list[tuple[str, Answer]] = []
     failed = ""
     try:
@@ -73,6 +75,17 @@ def check(case: Case, oracle: Oracle, folder: Path, postgres: PostgresOracle | N
     except Exception:  # noqa: BLE001 - whatever else escapes is the defect looked for
         return Outcome(Verdict.DEFECT, "crash: " + traceback.format_exc(limit=-12))
     return replace(outcome, verdict=Verdict.NO_ORACLE, reason=failed) if failed else outcome
+
+
+def _check_refusal(case: Case, folder: Path) -> Outcome:
+    """Plan a case that holds something that must not run."""
+    try:
+        with Subject(case, folder) as subject:
+            subject.plan()
+    except KallaError as error:
+        lawful = error.code in (Code.TYPE_MISMATCH, Code.INVALID_SQL, Code.FORBIDDEN_SQL)
+        return Outcome(Verdict.AGREED if lawful else Verdict.DEFECT, str(error.message))
+    return Outcome(Verdict.DEFECT, f"accepted what must be refused: {case.query.select[-1].expr.kalla}")
 
 
 def _compare(case: Case, subject: Subject, right: Sequence[tuple[str, Answer]]) -> Outcome:

@@ -13,11 +13,15 @@ from tests.differential.filters import make_filters
 from tests.differential.items import free_items, key_items
 from tests.differential.model import Case, Expr, Grouped, Item, Lookup, Query, Side, Table
 from tests.differential.predicates import Predicates, Ref
+from tests.differential.refusals import refused_item
 from tests.differential.structure import Structure, fields_of, keyed, keys_are_unique
 from tests.differential.tables import make_lookup, make_pair, typed_for_csv
 
 POSTGRES_SHARE = 0.1
 """Share of the cases that PostgreSQL answers too."""
+
+REFUSED_SHARE = 0.03
+"""Share of the plain queries to which something is added that must be refused."""
 
 
 def make_case(seed: int) -> Case:
@@ -38,7 +42,12 @@ def make_case(seed: int) -> Case:
     fields = {side: fields_of(side, table) for side, table in tables.items()}
     draw = Predicates(rng, tables, links.keys, links.amounts)
     unique = [side for side in ("l", "r") if keys_are_unique(tables[side])]
-    query = _query(draw, Structure(rng, fields, postgres=postgres, unique=unique))
+    structure = Structure(rng, fields, postgres=postgres, unique=unique)
+    query = _query(draw, structure)
+    if query.select and query.finish == "none" and rng.random() < REFUSED_SHARE:
+        item = refused_item(structure.expressions(["l", "r"]))
+        if item is not None:
+            return Case(seed, left, right, replace(query, select=(*query.select, item)), lookup, refused=True)
     return Case(seed, left, right, query, lookup, postgres)
 
 

@@ -208,7 +208,8 @@ class Query:
 class Case:
     """Two sides, perhaps a look-up table, and the query.
 
-    `postgres` says that every expression has a text for PostgreSQL, which is to answer too.
+    `postgres` says that every expression has a text for PostgreSQL, which is to answer too; `refused` that
+    Kalla must refuse the query before it runs.
     """
 
     seed: int
@@ -217,6 +218,7 @@ class Case:
     query: Query
     lookup: Table | None = None
     postgres: bool = False
+    refused: bool = False
 
     @property
     def tables(self) -> tuple[Table, ...]:
