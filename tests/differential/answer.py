@@ -75,7 +75,7 @@ def differences(ours: Answer, theirs: Answer, oracle: str) -> list[str]:
 
 
 def _apart(mine: Rows, right: Rows) -> tuple[Rows, Rows]:
-    """Take away the rows that are alike but for the last digits of floats: engines add up in another order."""
+    """Take away the rows alike but for the last digits of floats: engines add up in another order."""
     left: Rows = Counter()
     rest = Counter(right)
     for row, count in mine.items():

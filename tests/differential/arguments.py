@@ -23,9 +23,10 @@ Maker = Callable[["Expressions", Family, int, Sequence[Term]], Term | None]
 
 
 def argument(
-    draw: Expressions, entry: Entry, position: int, family: Family, depth: int, before: Sequence[Term]
+    draw: Expressions, entry: Entry, family: Family, depth: int, before: Sequence[Term]
 ) -> Term | None:
-    """Draw the argument of a call at a position (from 0), of a family, after those `before` it."""
+    """Draw the argument of a call that comes after those `before` it, of a family."""
+    position = len(before)
     maker = _MAKERS.get((entry.name, position)) or _MAKERS.get((entry.name, -1))
     return maker(draw, family, depth, before) if maker else draw.draw(family, depth)
 
@@ -80,7 +81,16 @@ _LITERALS: Final[dict[str | tuple[str, int], tuple[int | str, ...]]] = {
 
 _SMALL_RESULTS: Final = frozenset(
     {
-        *("length", "octet_length", "strpos", "regexp_count", "array_length", "array_position", "ascii", "sign"),
+        *(
+            "length",
+            "octet_length",
+            "strpos",
+            "regexp_count",
+            "array_length",
+            "array_position",
+            "ascii",
+            "sign",
+        ),
         *("date_part", "extract", "year", "quarter", "month", "day", "hour", "minute", "second", "datediff"),
         *("count", "row_number", "rank", "dense_rank", "ntile", "levenshtein", "position", "grouping"),
     }
@@ -156,8 +166,10 @@ def _inside(template: str, digits: int) -> Maker:
 
 def _literal(draw: Expressions, family: Family, depth: int, before: Sequence[Term]) -> Term | None:
     del depth
+    # DATE '...' and its like are casts, also to Kalla.
+    plain = family in (Family.TEXT, Family.INTEGER, Family.DECIMAL, Family.BOOLEAN)
     value = draw.constant(family)
-    return value if before[0].type.united(value.type) else None
+    return value if plain and before[0].type.united(value.type) else None
 
 
 def _divisor(draw: Expressions, family: Family, depth: int, before: Sequence[Term]) -> Term | None:
@@ -269,7 +281,9 @@ _MAKERS: Final[dict[tuple[str, int], Maker]] = {
     ("minute", 0): _moment,
     ("second", 0): _moment,
     ("from_unixtime", 0): _bounded(9),
-    ("encode", 0): lambda draw, family, depth, _before: None if family is Family.BINARY else draw.draw(family, depth),
+    ("encode", 0): lambda draw, family, depth, _before: (
+        None if family is Family.BINARY else draw.draw(family, depth)
+    ),
     ("array_to_string", 0): _texts_list,
     ("array_to_string", 1): _texts(",", "-", ""),
     ("lag", 2): _literal,

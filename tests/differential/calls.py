@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Literal
 from kalla_runner.matching.sql.catalogue import Family, Parameter
 
 from tests.differential.arguments import argument, literal_argument, made, result_digits
-from tests.differential.terms import ATOM, OR, OTHER, RANGE, WIDEST, Term, Type, combine, decimal, integer, quotient
+from tests.differential.terms import (
+    ATOM,
+    OR,
+    OTHER,
+    RANGE,
+    WIDEST,
+    Term,
+    Type,
+    combine,
+    decimal,
+    integer,
+    quotient,
+)
 from tests.differential.translations import DRAWN, WAYS, Way
 
 if TYPE_CHECKING:
@@ -22,7 +34,9 @@ class Calls:
 
     def __init__(self, draw: Expressions, kind: EntryKind) -> None:
         self._draw = draw
-        self._ways = [w for w in WAYS if w.entry.kind == kind and (w.postgres is not None or not draw.postgres)]
+        self._ways = [
+            w for w in WAYS if w.entry.kind == kind and (w.postgres is not None or not draw.postgres)
+        ]
         self._names = sorted({way.entry.name for way in self._ways})
 
     def draw(self, family: Family, depth: int) -> Term | None:
@@ -91,13 +105,15 @@ class Calls:
                 term = self._draw.list_of(family)
             else:
                 leader = shared.get(parameter.families)
-                wanted = way.families[position] if way.families else self._wanted(way, position, leader, family)
+                wanted = (
+                    way.families[position] if way.families else self._wanted(way, position, leader, family)
+                )
                 if wanted is None:
                     return None
                 if way.families:
                     term = self._draw.draw(wanted, depth - 1)
                 else:
-                    term = argument(self._draw, way.entry, position, wanted, depth - 1, terms)
+                    term = argument(self._draw, way.entry, wanted, depth - 1, terms)
                 if term is not None and leader is not None and leader.type.united(term.type) is None:
                     term = leader if way.signature.alike or wanted is leader.family else term
             if term is None:
@@ -167,4 +183,6 @@ def _type(way: Way, family: Family, arguments: Sequence[Term]) -> Type | None:
             return Type(family, element=Type(Family.TEXT))
         return lists[0] if lists else Type(family, element=arguments[0].type)
     like = next((t.type for t in arguments if t.family is family), None)
-    return like if like is not None and family is Family.FLOAT and way.signature.result is None else Type(family)
+    return (
+        like if like is not None and family is Family.FLOAT and way.signature.result is None else Type(family)
+    )

@@ -108,23 +108,30 @@ def _compare(case: Case, subject: Subject, right: Sequence[tuple[str, Answer]]) 
 
 
 def _shown(case: Case, answer: Answer) -> set[str]:
-    """Return the entries whose values decided something: an output that is not all NULL, or which rows match."""
-    query = case.query
+    """Return the entries whose values decided something: an output not all NULL, or which rows match."""
     found = {
         use
-        for at, item in enumerate(query.select)
+        for at, item in enumerate(case.query.select)
         for use in item.expr.uses
         if any(row[at] is not None for row in answer.matched)
     }
-    if answer.matched:
-        grouped = query.grouped
-        levels = (*query.left_levels, *query.right_levels)
-        exprs = [*query.on, *query.where, *query.having, *query.second_on]
-        exprs += [e for level in levels for e in (*level.where, *level.second, *(i.expr for i in level.extra))]
-        if grouped is not None:
-            exprs += [*grouped.where, *grouped.having, *(i.expr for i in (*grouped.by, *grouped.items))]
-        found |= {use for expr in exprs for use in expr.uses}
-    return found
+    return found | _below_outputs(case) if answer.matched else found
+
+
+def entries(case: Case) -> set[str]:
+    """Return the entries of the catalogue that a case uses."""
+    return {use for item in case.query.select for use in item.expr.uses} | _below_outputs(case)
+
+
+def _below_outputs(case: Case) -> set[str]:
+    query = case.query
+    grouped = query.grouped
+    exprs = [*query.on, *query.where, *query.having, *query.second_on]
+    for level in (*query.left_levels, *query.right_levels):
+        exprs += [*level.where, *level.second, *(item.expr for item in level.extra)]
+    if grouped is not None:
+        exprs += [*grouped.where, *grouped.having, *(item.expr for item in (*grouped.by, *grouped.items))]
+    return {use for expr in exprs for use in expr.uses}
 
 
 def report(case: Case, outcome: Outcome) -> str:

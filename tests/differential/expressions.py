@@ -1,4 +1,4 @@
-"""Random typed expressions over the columns of a query: operators, literals, CASE, and calls of the catalogue."""
+"""Random typed expressions over the columns of a query: operators, literals, CASE, catalogue calls."""
 
 from __future__ import annotations
 
@@ -214,7 +214,9 @@ class Expressions:
             case Family.DATE:
                 return datetime.fromisoformat(rng.choice(["2024-02-29", "2024-03-31", "1969-12-31"])).date()
             case Family.TIMESTAMP:
-                return datetime.fromisoformat(rng.choice(["2024-03-31T00:00:00", "2024-02-29T23:59:59.999999"]))
+                return datetime.fromisoformat(
+                    rng.choice(["2024-03-31T00:00:00", "2024-02-29T23:59:59.999999"])
+                )
             case _:
                 return datetime.fromisoformat(
                     rng.choice(["2024-03-31T01:00:00+00:00", "2024-12-31T23:59:59+00:00"])
@@ -226,8 +228,22 @@ class Expressions:
         match family:
             case Family.BOOLEAN:
                 ways = [
-                    *(self._connective, self._connective, self._connective, self._comparison, self._comparison),
-                    *(self._not, self._is, self._distinct, self._between, self._in, self._like, self._tolerance),
+                    *(
+                        self._connective,
+                        self._connective,
+                        self._connective,
+                        self._comparison,
+                        self._comparison,
+                    ),
+                    *(
+                        self._not,
+                        self._is,
+                        self._distinct,
+                        self._between,
+                        self._in,
+                        self._like,
+                        self._tolerance,
+                    ),
                 ]
                 return [*ways, self._subquery] if self.lookup else ways
             case Family.INTEGER:
@@ -283,7 +299,9 @@ class Expressions:
         return self.combined(template, parts, level, BOOLEAN, level, uses=(word.lower(),))
 
     def _not(self, depth: int) -> Term:
-        return self.combined("NOT {0}", [self.draw(Family.BOOLEAN, depth - 1)], NOT, BOOLEAN, NOT, uses=("not",))
+        return self.combined(
+            "NOT {0}", [self.draw(Family.BOOLEAN, depth - 1)], NOT, BOOLEAN, NOT, uses=("not",)
+        )
 
     def pair(self, depth: int, families: Sequence[Family] = COMPARED) -> tuple[Term, Term]:
         """Draw two expressions that are compared without a cast."""
@@ -300,13 +318,22 @@ class Expressions:
 
     def _comparison(self, depth: int) -> Term:
         one, two = self.pair(depth - 1)
-        operators = ["=", "=", "<>"] if one.family in (Family.BOOLEAN, Family.FLOAT) else ["=", "=", "<>", *_ORDERED]
+        operators = (
+            ["=", "=", "<>"] if one.family in (Family.BOOLEAN, Family.FLOAT) else ["=", "=", "<>", *_ORDERED]
+        )
         operator = self.rng.choice(operators)
         return self.combined(f"{{0}} {operator} {{1}}", [one, two], RANGE, BOOLEAN, COMPARE, uses=(operator,))
 
     def _distinct(self, depth: int) -> Term:
         operator = self.rng.choice(["IS DISTINCT FROM", "IS NOT DISTINCT FROM"])
-        return self.combined(f"{{0}} {operator} {{1}}", list(self.pair(depth - 1)), COMPARE, BOOLEAN, IS, uses=(operator.lower(),))
+        return self.combined(
+            f"{{0}} {operator} {{1}}",
+            list(self.pair(depth - 1)),
+            COMPARE,
+            BOOLEAN,
+            IS,
+            uses=(operator.lower(),),
+        )
 
     def _is(self, depth: int) -> Term:
         if self.rng.random() < 0.5:
@@ -323,7 +350,9 @@ class Expressions:
         if not (third.type.alike(first.type) and third.type.alike(second.type)):
             third = second
         word = self.rng.choice(["BETWEEN", "BETWEEN", "NOT BETWEEN"])
-        return self.combined(f"{{0}} {word} {{1}} AND {{2}}", [first, second, third], OTHER, BOOLEAN, RANGE, uses=("between",))
+        return self.combined(
+            f"{{0}} {word} {{1}} AND {{2}}", [first, second, third], OTHER, BOOLEAN, RANGE, uses=("between",)
+        )
 
     def _in(self, depth: int) -> Term:
         first = self.draw(self.any_family(), depth - 1)
@@ -332,7 +361,9 @@ class Expressions:
         listed = ", ".join(f"{{{i}}}" for i in range(1, len(values) + 1))
         word = self.rng.choice(["IN", "NOT IN"])
         least = [OTHER, *[OR] * len(values)]
-        return self.combined(f"{{0}} {word} ({listed})", [first, *values], least, BOOLEAN, RANGE, uses=("in",))
+        return self.combined(
+            f"{{0}} {word} ({listed})", [first, *values], least, BOOLEAN, RANGE, uses=("in",)
+        )
 
     def _like(self, depth: int) -> Term:
         text = self.draw(Family.TEXT, depth - 1)
@@ -340,10 +371,14 @@ class Expressions:
             pattern = literal(self.rng.choice(_REGEX_PATTERNS)).replace("{", "{{").replace("}", "}}")
             duck = f"regexp_matches({{0}}, {pattern})"
             template = f"{{0}} ~ {pattern}"
-            return self.combined(template, [text], ADD, BOOLEAN, OTHER, duck=duck, postgres=template, uses=("~",))
+            return self.combined(
+                template, [text], ADD, BOOLEAN, OTHER, duck=duck, postgres=template, uses=("~",)
+            )
         word = self.rng.choice(["LIKE", "LIKE", "NOT LIKE", "ILIKE"])
         pattern = literal(self.rng.choice(_LIKE_PATTERNS))
-        return self.combined(f"{{0}} {word} {pattern}", [text], OTHER, BOOLEAN, RANGE, uses=(word.split()[-1].lower(),))
+        return self.combined(
+            f"{{0}} {word} {pattern}", [text], OTHER, BOOLEAN, RANGE, uses=(word.split()[-1].lower(),)
+        )
 
     def _tolerance(self, depth: int) -> Term:
         one, two = self.numbers(depth - 1), self.numbers(depth - 1)
@@ -362,15 +397,15 @@ class Expressions:
     def _subquery(self, depth: int) -> Term:
         assert self.lookup is not None
         name, fields = self.lookup
-        inner = Expressions(self.rng, {"x": [Field("x", f.name, f.type, f.seen) for f in fields]}, postgres=self.postgres)
+        inner = Expressions(
+            self.rng, {"x": [Field("x", f.name, f.type, f.seen) for f in fields]}, postgres=self.postgres
+        )
         target = self.rng.choice(fields)
         outer = self.draw(target.type.family, depth - 1)
         value = inner.field(target)
         where = inner.draw(Family.BOOLEAN, 1)
         if not outer.type.alike(target.type):
-            return self.combined(
-                f"EXISTS (SELECT 1 FROM {quoted(name)} x WHERE {{0}})", [where], OR, BOOLEAN
-            )
+            return self.combined(f"EXISTS (SELECT 1 FROM {quoted(name)} x WHERE {{0}})", [where], OR, BOOLEAN)
         table = quoted(name)
         templates = [
             f"EXISTS (SELECT 1 FROM {table} x WHERE {{1}} = {{0}})",
@@ -391,7 +426,11 @@ class Expressions:
     def _arithmetic(self, depth: int) -> Term:
         one, two = self.draw(Family.INTEGER, depth - 1), self.draw(Family.INTEGER, depth - 1)
         operator = self.rng.choice("+-*")
-        digits = one.type.digits + two.type.digits if operator == "*" else max(one.type.digits, two.type.digits) + 1
+        digits = (
+            one.type.digits + two.type.digits
+            if operator == "*"
+            else max(one.type.digits, two.type.digits) + 1
+        )
         if digits > 18:
             return one
         level = MULTIPLY if operator == "*" else ADD
@@ -429,14 +468,22 @@ class Expressions:
             if family is Family.INTEGER and term.type.digits > 18:
                 return term
             kind = term.type if family is not Family.INTEGER else integer(term.type.digits)
-            return self.combined("-{0}", [term], least, kind, SIGN, duck=duck, postgres=postgres, uses=("-x",))
+            return self.combined(
+                "-{0}", [term], least, kind, SIGN, duck=duck, postgres=postgres, uses=("-x",)
+            )
 
         return sign
 
     def _days(self, depth: int) -> Term:
         one, two = self.draw(Family.DATE, depth - 1), self.draw(Family.DATE, depth - 1)
         return self.combined(
-            "{0} - {1}", [one, two], [ADD, MULTIPLY], integer(7), ADD, duck="CAST({0} - {1} AS BIGINT)", uses=("-",)
+            "{0} - {1}",
+            [one, two],
+            [ADD, MULTIPLY],
+            integer(7),
+            ADD,
+            duck="CAST({0} - {1} AS BIGINT)",
+            uses=("-",),
         )
 
     def _decimals(self, depth: int) -> Term:
@@ -506,7 +553,9 @@ class Expressions:
         if precision > WIDEST:
             return term if term.family is Family.DECIMAL else self.leaf(Family.DECIMAL)
         precision = self.rng.choice([precision, WIDEST])
-        return self._cast(term, f"DECIMAL({precision},{scale})", decimal(term.type.digits, scale, whole=precision - scale))
+        return self._cast(
+            term, f"DECIMAL({precision},{scale})", decimal(term.type.digits, scale, whole=precision - scale)
+        )
 
     def _cast(self, term: Term, name: str, type_: Type, *, postgres: str = "", duck: str = "") -> Term:
         style = self.rng.random()
@@ -517,7 +566,7 @@ class Expressions:
             ATOM if double_colon else OR,
             type_,
             duck=duck or f"CAST({{0}} AS {name})",
-            postgres=postgres or (f"CAST({{0}} AS {name})" if not duck else duck),
+            postgres=postgres or (duck or f"CAST({{0}} AS {name})"),
         )
 
     def _floats(self, depth: int) -> Term:
@@ -526,15 +575,20 @@ class Expressions:
             return one
         operator = self.rng.choice("+-*")
         level = MULTIPLY if operator == "*" else ADD
-        return self.combined(f"{{0}} {operator} {{1}}", [one, two], [level, level + 1], Type(Family.FLOAT), level, uses=(operator,))
+        return self.combined(
+            f"{{0}} {operator} {{1}}",
+            [one, two],
+            [level, level + 1],
+            Type(Family.FLOAT),
+            level,
+            uses=(operator,),
+        )
 
     def _as_float(self, depth: int) -> Term:
         term = self.numbers(depth - 1)
         if term.type.digits + term.type.scale > 15:
             return self.leaf(Family.FLOAT)
-        return self._cast(
-            term, "DOUBLE", Type(Family.FLOAT), postgres="CAST({0} AS DOUBLE PRECISION)"
-        )
+        return self._cast(term, "DOUBLE", Type(Family.FLOAT), postgres="CAST({0} AS DOUBLE PRECISION)")
 
     def _concatenation(self, depth: int) -> Term:
         parts = [self.draw(Family.TEXT, depth - 1) for _ in range(self.rng.choice([2, 2, 3]))]
@@ -544,8 +598,10 @@ class Expressions:
     def _as_text(self, depth: int) -> Term:
         # Of computed decimals the scale would show, which is nobody's promise, and DuckDB leaves out a 0.
         term = self.column(
-            lambda t: t.family in (Family.DATE, Family.INTEGER, Family.BOOLEAN)
-            or (t.family is Family.DECIMAL and t.whole > 0)
+            lambda t: (
+                t.family in (Family.DATE, Family.INTEGER, Family.BOOLEAN)
+                or (t.family is Family.DECIMAL and t.whole > 0)
+            )
         )
         if term is None or self.rng.random() < 0.3:
             term = self.draw(self.rng.choice([Family.DATE, Family.INTEGER]), depth - 1)
@@ -567,7 +623,9 @@ class Expressions:
         sign = self.rng.choice("+-")
         template = f"{{0}} {sign} INTERVAL '{self.rng.choice(spans)}'"
         oracle = f"CAST({template} AS DATE)" if date else template
-        return self.combined(template, [term], ADD, term.type, ADD, duck=oracle, postgres=oracle, uses=(sign,))
+        return self.combined(
+            template, [term], ADD, term.type, ADD, duck=oracle, postgres=oracle, uses=(sign,)
+        )
 
     def _as_date(self, depth: int) -> Term:
         return self._cast(self.draw(Family.TIMESTAMP, depth - 1), "DATE", Type(Family.DATE))

@@ -39,9 +39,10 @@ def make_case(seed: int) -> Case:
     tables: dict[Side, Table] = {"l": left, "r": right}
     if lookup is not None:
         tables["x"] = lookup
-    fields = {side: fields_of(side, table) for side, table in tables.items()}
+    fields: dict[Side, list[Field]] = {side: fields_of(side, table) for side, table in tables.items()}
     draw = Predicates(rng, tables, links.keys, links.amounts)
-    unique = [side for side in ("l", "r") if keys_are_unique(tables[side])]
+    both: tuple[Side, ...] = ("l", "r")
+    unique = [side for side in both if keys_are_unique(tables[side])]
     structure = Structure(rng, fields, postgres=postgres, unique=unique)
     query = _query(draw, structure)
     if query.select and query.finish == "none" and rng.random() < REFUSED_SHARE:
@@ -134,7 +135,7 @@ def _where(draw: Predicates, structure: Structure, query: Query) -> list[Expr]:
             found.append(_subquery(draw))
         else:
             sides = _sides(structure, query)
-            fields = {side: structure.fields[side] for side in sides}
+            fields: dict[Side, list[Field]] = {side: structure.fields[side] for side in sides}
             # A subquery calls the look-up table x, as a join would.
             free = Expressions(
                 rng, fields, postgres=structure.postgres, lookup=None if "x" in sides else listed
@@ -203,7 +204,13 @@ def _select(draw: Predicates, structure: Structure, query: Query) -> Query:
         finish = rng.choice(["union all", "union all", "union"])
         kind: Literal["union all", "union"] = "union" if finish == "union" else "union all"
         return replace(
-            query, select=tuple(keys), finish=kind, second_on=tuple(second), lookup=None, grouped=None, where=()
+            query,
+            select=tuple(keys),
+            finish=kind,
+            second_on=tuple(second),
+            lookup=None,
+            grouped=None,
+            where=(),
         )
     return _grouped(draw, structure, query)
 
@@ -220,7 +227,8 @@ def _grouped(draw: Predicates, structure: Structure, query: Query) -> Query:
     grouped: Side = "r" if listed == "l" else "l"
     groups = key_items(draw, grouped, alias=True)
     key = draw.column(Ref(listed, draw.tables[listed].keys[0]))
-    items: list[Item] = [*groups, Item(draw.both("array_agg({})", key), f"{listed}_keys", key=True)]
+    gathered = replace(draw.both("array_agg({})", key), uses=("array_agg",))
+    items: list[Item] = [*groups, Item(gathered, f"{listed}_keys", key=True)]
     # A key that comes as a list and aggregated once more is refused: which of the two is meant?
     free = Structure(
         rng,

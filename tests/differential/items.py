@@ -23,7 +23,7 @@ def free_items(draw: Predicates, free: Expressions, count: int) -> list[Item]:
     """Draw plain columns and expressions, none of them named twice by an alias."""
     items: list[Item] = []
     rng = draw.rng
-    sides = tuple(side for side in free.sides if side != "g")
+    sides: tuple[Side, ...] = tuple(side for side in free.sides if side != "g")
     for number in range(count):
         style = rng.random()
         if style < 0.25:

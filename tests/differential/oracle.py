@@ -24,10 +24,12 @@ _MACROS = (
     "digits_of(x) AS CAST(replace(CAST(x AS VARCHAR), '.', '') AS HUGEINT)",
     "ten(n) AS CAST('1' || repeat('0', n) AS HUGEINT)",
     "halved(n, d) AS (2 * abs(n) + abs(d)) // (2 * abs(d)) * sign(n) * sign(d)",
-    # Kalla's division: 16 digits after the point, rounded half away from zero. `one` and `two` are the scales.
-    f"divided(a, b, one, two) AS CASE WHEN b IS NOT NULL THEN CAST(halved(digits_of(a) * "
-    f"ten({QUOTIENT_SCALE} - one + two), digits_of(b)) AS DECIMAL(38,0)) "
-    f"* CAST('1e-{QUOTIENT_SCALE}' AS DECIMAL(38,{QUOTIENT_SCALE})) END",
+    # Kalla's division: 16 digits after the point, rounded half away from zero; `one`, `two`: the scales.
+    (
+        f"divided(a, b, one, two) AS CASE WHEN b IS NOT NULL THEN CAST(halved(digits_of(a) * "
+        f"ten({QUOTIENT_SCALE} - one + two), digits_of(b)) AS DECIMAL(38,0)) "
+        f"* CAST('1e-{QUOTIENT_SCALE}' AS DECIMAL(38,{QUOTIENT_SCALE})) END"
+    ),
     # The middle of a sorted list, or the mean of its two middle values.
     "middle(m) AS (m[(len(m) + 1) // 2] + m[(len(m) + 2) // 2]) * 0.5",
 )
@@ -122,7 +124,10 @@ class Oracle:
 
 
 def unmatched_rows(case: Case, side: Literal["l", "r"], *, grouped: bool) -> str:
-    """Write the query for the rows of a side without a pair in which it has a key and, unless grouped, the other has one."""
+    """Write the query for the rows of a side that are in no pair.
+
+    In the pair it must have a key and, unless grouped, the other side too.
+    """
     tables = {"l": case.left, "r": case.right}
     other: Literal["l", "r"] = "r" if side == "l" else "l"
     made_of = f"t.{quoted(ROW)} = p.{side}_row AND {_keyed('t', tables[side])}"

@@ -1,4 +1,4 @@
-"""Workers that check cases, watched: one that hangs or dies costs its case, which is a defect, and no more."""
+"""Workers that check cases, watched: one that hangs or dies costs its case, which is a defect."""
 
 from __future__ import annotations
 

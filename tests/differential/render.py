@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
 from tests.differential.model import Case, Dialect, Expr, Item, Level, Side, Table
 from tests.differential.predicates import quoted
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from random import Random
 from typing import Literal
 
@@ -26,7 +27,7 @@ def fields_of(side: Side, table: Table) -> list[Field]:
         cells = [row[at] for row in table.rows if row[at] is not None]
         digits: int | None = None
         if column.kind.exact:
-            digits = max((len(str(abs(int(c)))) for c in cells if not isinstance(c, str | tuple | None)), default=1)  # pyright: ignore[reportArgumentType]
+            digits = max((len(str(abs(int(c)))) for c in cells if isinstance(c, int | Decimal)), default=1)
         fields.append(Field(side, column.name, type_of(column.kind, digits), tuple(cells[:5])))
     return fields
 
@@ -117,14 +118,16 @@ class Structure:
             partition = f"PARTITION BY {{{len(parts) - 1}}} "
         frame = ""
         if kind == "aggregate":
-            frame = rng.choice(["", "", " ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING", " ROWS UNBOUNDED PRECEDING"])
+            frame = rng.choice(
+                ["", "", " ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING", " ROWS UNBOUNDED PRECEDING"]
+            )
         oracle = f"{{0}} OVER ({partition}ORDER BY {ordered}{frame})"
         text = combine(rng, oracle, oracle.replace("{0}", "{0}"), parts)
         return Term(_unwrapped(text, call), call.type)
 
     def _ranking(self, draw: Expressions) -> Term | None:
         ways = Calls(draw, "window")
-        family = self.rng.choice([Family.INTEGER, draw.any_family()])
+        family = self.rng.choice([Family.INTEGER, Family.INTEGER, Family.FLOAT, draw.any_family()])
         return ways.draw(family, 1)
 
     def aggregate(self, draw: Expressions, depth: int, *, over: bool = False) -> Term | None:
@@ -145,14 +148,24 @@ class Structure:
         if self.rng.random() < 0.3:
             second = draw.draw(draw.any_family(), self.rng.choice([0, 1]))
             # The engine names a cast as what is in it: not apart from the first key.
-            if second.expr.duck != by[0].expr.duck and "CAST" not in second.expr.kalla and "::" not in second.expr.kalla:
+            if (
+                second.expr.duck != by[0].expr.duck
+                and "CAST" not in second.expr.kalla
+                and "::" not in second.expr.kalla
+            ):
                 by.append(second.item("k1"))
         aggregates = [self.aggregate(draw, 2) for _ in range(self.rng.choice([1, 1, 2, 3]))]
         terms = [term for term in aggregates if term is not None]
         # Kalla reads columns in ROLLUP, not expressions.
-        rollup = len(by) > 1 and len(by[1].expr.columns) == 1 and not by[1].expr.uses and self.rng.random() < 0.6
+        rollup = (
+            len(by) > 1 and len(by[1].expr.columns) == 1 and not by[1].expr.uses and self.rng.random() < 0.6
+        )
         if rollup:
-            terms.append(draw.combined("grouping({0})", [Term(by[1].expr, integer(1))], OR, integer(1), uses=("grouping",)))
+            terms.append(
+                draw.combined(
+                    "grouping({0})", [Term(by[1].expr, integer(1))], OR, integer(1), uses=("grouping",)
+                )
+            )
         if not terms:
             return None
         having = self.having(draw) if self.rng.random() < 0.4 else ()

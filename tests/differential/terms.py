@@ -69,9 +69,7 @@ class Type:
             return self if self.alike(other) else None
         family = self.family if self.family == other.family else Family.DECIMAL
         whole, scale = max(self.whole, other.whole), max(self.scale, other.scale)
-        return (
-            Type(family, whole, scale, max(self.digits, other.digits)) if whole + scale <= WIDEST else None
-        )
+        return Type(family, whole, scale, max(self.digits, other.digits)) if whole + scale <= WIDEST else None
 
 
 def integer(digits: int) -> Type:
@@ -173,7 +171,7 @@ def combine(
     uses: tuple[str, ...] = (),
     risky: bool = False,
 ) -> Expr:
-    """Put parts into templates with {0}, {1}, ...; each part says how tightly it must bind to need no brackets.
+    """Put parts into templates with {0}, {1}, ...; each says how tightly it must bind to need no brackets.
 
     An empty `postgres` is DuckDB's template; None: PostgreSQL has none.
     """

@@ -64,7 +64,8 @@ _DUCK: Final[Mapping[tuple[str, int], str]] = {
     ("var_pop", 0): "var_pop(CAST({0} AS DOUBLE))",
     # Each element at its first place, NULL too.
     ("array_distinct", 0): (
-        "list_filter({0}, (v, i) -> CASE WHEN v IS NULL THEN len(list_filter(({0})[:i - 1], w -> w IS NULL)) = 0 "
+        "list_filter({0}, (v, i) -> CASE WHEN v IS NULL "
+        "THEN len(list_filter(({0})[:i - 1], w -> w IS NULL)) = 0 "
         "ELSE NOT coalesce(list_contains(({0})[:i - 1], v), false) END)"
     ),
     ("ilike", 0): "{0} ILIKE {1}",
@@ -120,7 +121,10 @@ _POSTGRES: Final[Mapping[tuple[str, int], str]] = {
     ("array_agg", 0): "array_agg({0})",
     ("string_agg", 0): "string_agg({0}, {1} ORDER BY {0})",
     **{(name, 0): f"{name}({{0}}::bigint)" for name in ("bit_and", "bit_or", "bit_xor")},
-    **{(sign, 0): f"{{0}}::bigint {word} {{1}}::bigint" for sign, word in (("&", "&"), ("|", "|"), ("^", "#"))},
+    **{
+        (sign, 0): f"{{0}}::bigint {word} {{1}}::bigint"
+        for sign, word in (("&", "&"), ("|", "|"), ("^", "#"))
+    },
 }
 """PostgreSQL's words where those of the catalogue's own trials do not hold for the fuzz's arguments."""
 _UNSURE: Final = frozenset(
@@ -192,7 +196,11 @@ def _written(entry: Entry) -> list[Way]:
             near = "least(greatest({0}, DATE '1000-01-01'), DATE '2999-12-31')"
             return [
                 _as_written(
-                    entry, 1, (_DATE,), _DATE, (f"{{name}}(TO_CHAR({near}, '{kalla}'), '{kalla}')", near, near)
+                    entry,
+                    1,
+                    (_DATE,),
+                    _DATE,
+                    (f"{{name}}(TO_CHAR({near}, '{kalla}'), '{kalla}')", near, near),
                 )
                 for kalla in ("%d.%m.%Y", "DD.MM.YYYY", "YYYYMMDD", "%Y-%m-%d")
             ]
@@ -203,7 +211,11 @@ def _written(entry: Entry) -> list[Way]:
             )
             return [
                 _as_written(
-                    entry, 1, (_STAMP,), _STAMP, (f"{{name}}(TO_CHAR({near}, '{kalla}'), '{kalla}')", near, near)
+                    entry,
+                    1,
+                    (_STAMP,),
+                    _STAMP,
+                    (f"{{name}}(TO_CHAR({near}, '{kalla}'), '{kalla}')", near, near),
                 )
                 for kalla in ("%d.%m.%Y %H:%M:%S", "DD.MM.YYYY HH24:MI:SS")
             ]
@@ -219,8 +231,10 @@ def _written(entry: Entry) -> list[Way]:
                 ("{name}({0}, '[0-9]+')", "[regexp_extract({0}, '[0-9]+')]"),
                 (
                     "{name}({0}, '([A-Z]+)[- ]([0-9]+)')",
-                    "[regexp_extract({0}, '([A-Z]+)[- ]([0-9]+)', 1), "
-                    "regexp_extract({0}, '([A-Z]+)[- ]([0-9]+)', 2)]",
+                    (
+                        "[regexp_extract({0}, '([A-Z]+)[- ]([0-9]+)', 1), "
+                        "regexp_extract({0}, '([A-Z]+)[- ]([0-9]+)', 2)]"
+                    ),
                 ),
             )
             return [
@@ -280,7 +294,9 @@ def _ways() -> list[Way]:
             duck = signature.duckdb or _DUCK.get((entry.name, at))
             if duck is None or (entry.name, at) in _LEFT_OUT:
                 continue
-            given: Collection[Family] = {signature.result} if signature.result else signature.parameters[0].families
+            given: Collection[Family] = (
+                {signature.result} if signature.result else signature.parameters[0].families
+            )
             elements = entry.name in _ELEMENTS
             results = DRAWN if elements else frozenset(given) & DRAWN
             if entry.name == "any_value":

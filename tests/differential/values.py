@@ -26,7 +26,9 @@ def any_kind(rng: Random, *, floats: bool = True, lists: bool = False) -> Kind:
     """Draw a column type."""
     name = rng.choice(_KINDS)
     if lists and rng.random() < 0.1:
-        return Kind("list", element=rng.choice([Kind("text"), Kind("int"), Kind("decimal", 12, 2), Kind("date")]))
+        return Kind(
+            "list", element=rng.choice([Kind("text"), Kind("int"), Kind("decimal", 12, 2), Kind("date")])
+        )
     if floats and rng.random() < 0.08:
         return Kind("float", bits=rng.choice([32, 64, 64]))
     match name:
@@ -90,7 +92,10 @@ def value(rng: Random, kind: Kind) -> Value:
             return float(money(rng.randint(-99_999, 99_999), rng.choice([0, 1, 2, 2, 2, 4])))
         case "list":
             assert kind.element is not None
-            cells = [None if rng.random() < 0.1 else value(rng, kind.element) for _ in range(rng.choice([0, 1, 2, 3]))]
+            cells = [
+                None if rng.random() < 0.1 else value(rng, kind.element)
+                for _ in range(rng.choice([0, 1, 2, 3]))
+            ]
             return tuple(cells)
 
 
