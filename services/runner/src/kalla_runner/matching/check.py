@@ -29,6 +29,8 @@ from kalla_runner.matching.plan import ROW_COLUMN, MatchPlan, TableInfo
 from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.band import rewrite_bands
 from kalla_runner.matching.sql.cost import check_cost
+from kalla_runner.matching.sql.deadline import check_time, limited_time
+from kalla_runner.matching.sql.depth import cut_casts
 from kalla_runner.matching.sql.dialect import quoted, render
 from kalla_runner.matching.sql.engine_errors import CANNOT_PLAN, explain
 from kalla_runner.matching.sql.guard import check_reading
@@ -40,6 +42,7 @@ from kalla_runner.matching.sql.scope import Resolution, Side, Table, candidates,
 from kalla_runner.matching.sql.tolerance import rewrite_tolerance
 from kalla_runner.matching.sql.types import Typer
 from kalla_runner.matching.sql.types_check import check_types
+from kalla_runner.matching.stable import stable_frame
 
 _RESERVED = "__kalla"
 
@@ -170,6 +173,7 @@ class _Checked:
             equalities = join_keys(query, sides)
             rewrite_bands(query, sides, (self.left, self.right), found, typer)
             query = one_pass(query, sides, (self.left, self.right), found)
+        cut_casts(query)
         sql = render(query)
         schema = self._judge(sql, hidden=sides is not None, allow_quadratic=allow_quadratic)
         names = tuple(output.name for output in outputs)
@@ -199,9 +203,12 @@ class _Checked:
         for table in tables:
             _register(session, table, hidden=hidden and table.side is not None)
         try:
-            frame = session.sql(sql)
+            frame = stable_frame(session, sql)
             plan = frame.optimized_logical_plan()
+            check_time()
             frame.execution_plan()
+        except KallaError:
+            raise
         except Exception as error:  # noqa: BLE001  # the engine raises what it likes
             raise KallaError(Code.INVALID_SQL, explain(str(error))) from None
         if not allow_quadratic:

@@ -22,7 +22,7 @@ MAX_CHARACTERS: Final = 200_000
 MAX_TOKENS: Final = 20_000
 MAX_NESTING: Final = 24
 """Brackets within brackets; the engine's own parser gives up at 50 levels of its own counting."""
-MAX_DEPTH: Final = 400
+MAX_DEPTH: Final = 1_200
 """Levels of the syntax tree, which a long chain of operators also makes."""
 
 _KEPT_FUNCTION_PARSERS: Final = ("CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM", "TRY_CAST")
@@ -245,13 +245,14 @@ def literal_text(node: exp.Expr) -> str | None:
 
 
 def wrap(node: exp.Expr, template: str) -> exp.Expr:
-    """Put `node` into the place {} of a piece of SQL, which takes its place in the tree."""
+    """Put `node` into the place {} of a piece of SQL, if it has one, and that into the place of `node`."""
     hole = "__kalla_hole"
     around = expression(template.format(hole))
     node.replace(around)
-    for column in around.find_all(exp.Column):
-        if column.name == hole:
-            column.replace(node)
+    # No further than the hole: what is in it may be long, and is often wrapped again.
+    place = next((column for column in around.find_all(exp.Column) if column.name == hole), None)
+    if place is not None:
+        place.replace(node)
     return around
 
 

@@ -85,15 +85,16 @@ def looks_at_other_rows(query: exp.Select, found: Resolution) -> bool:
 
 
 def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:
-    """The terms of a condition that must all hold."""
-    inner = condition
-    while isinstance(inner, exp.Paren) and "tolerance" not in inner.meta:
-        inner = inner.this
-    if isinstance(inner, exp.And):
-        yield from conjuncts(inner.left)
-        yield from conjuncts(inner.right)
-    elif inner is not None:
-        yield inner
+    """The terms of a condition that must all hold, in the order of the text."""
+    stack = [condition] if condition is not None else []
+    while stack:
+        inner = stack.pop()
+        while isinstance(inner, exp.Paren) and "tolerance" not in inner.meta:
+            inner = inner.this
+        if isinstance(inner, exp.And):
+            stack += (inner.right, inner.left)
+        else:
+            yield inner
 
 
 def conditions(query: exp.Select) -> Iterator[exp.Expr]:

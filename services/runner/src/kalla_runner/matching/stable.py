@@ -1,0 +1,73 @@
+"""Plans whose types are those of the rows that arrive.
+
+The engine plans in steps: it first makes the types of operands agree, then computes constants. Where a
+type depends on a constant (`ROUND(x, 2)` is taken for the scale of x until the 2 is computed), what
+agreed no longer does, and nothing checks it again: 119.00 equalled 1.19 in a join. Planning what was
+planned once more makes the types agree as they are. A plan that this does not change is one in which
+they do; only such a plan runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pyarrow as pa
+from datafusion import DataFrame, SessionContext
+from kalla_common.errors import Code, KallaError
+
+_PASSES: Final = 4
+CONTRADICTION: Final = "column types must match schema types"
+"""In the engine's error where an operation gives rows of another type than it says."""
+_ADVICE: Final = "write CAST(... AS type) around what it computes"
+
+
+class ContradictionError(Exception):
+    """The engine states one type of an expression and gives another."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The engine states one type of this expression and gives another: {_ADVICE}.")
+
+
+def stable_frame(session: SessionContext, sql: str) -> DataFrame:
+    """Plan `sql` until another pass changes nothing.
+
+    Raises:
+        KallaError: INVALID_SQL where every pass changes the plan.
+        Exception: of the engine, for a query that it cannot plan.
+    """
+    return stabilised(session, session.sql(sql))
+
+
+def stabilised(session: SessionContext, frame: DataFrame) -> DataFrame:
+    """The frame, or one with the same rows whose types agree; raises as `stable_frame`."""
+    plan = frame.optimized_logical_plan()
+    written = plan.display_indent()
+    for _ in range(_PASSES):
+        again = session.create_dataframe_from_logical_plan(plan)
+        plan = again.optimized_logical_plan()
+        before, written = written, plan.display_indent()
+        if written == before:
+            return frame
+        frame = again
+    raise KallaError(
+        Code.INVALID_SQL, f"The types of match_sql do not settle when it is planned: {_ADVICE}."
+    )
+
+
+def check_arrival(planned: Sequence[pa.DataType], frame: DataFrame) -> None:
+    """Run a frame of very few rows and hold the types of its batches to the planned ones.
+
+    Other failures are left to the query itself: what fails for NULLs need not fail for its rows.
+
+    Raises:
+        ContradictionError: they differ.
+    """
+    try:
+        batches = [batch.to_pyarrow() for batch in frame.execute_stream()]
+    except Exception as error:  # noqa: BLE001  # the engine raises what it likes
+        if CONTRADICTION in str(error):
+            raise ContradictionError from None
+        return
+    if any(batch.schema.types != list(planned) for batch in batches):
+        raise ContradictionError
