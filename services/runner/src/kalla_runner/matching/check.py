@@ -30,12 +30,12 @@ from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.band import rewrite_bands
 from kalla_runner.matching.sql.cost import check_cost
 from kalla_runner.matching.sql.deadline import check_time, limited_time
-from kalla_runner.matching.sql.depth import cut_casts
-from kalla_runner.matching.sql.dialect import quoted, render
+from kalla_runner.matching.sql.depth import balance_conditions, cut_casts
+from kalla_runner.matching.sql.dialect import bracket, quoted, render
 from kalla_runner.matching.sql.engine_errors import CANNOT_PLAN, explain
 from kalla_runner.matching.sql.guard import check_reading
 from kalla_runner.matching.sql.output import Keys, Output, find_keys, name_outputs, outputs_of, top_select
-from kalla_runner.matching.sql.paths import direct_sides, join_keys, one_pass, write_outputs
+from kalla_runner.matching.sql.paths import columns_read, direct_sides, join_keys, one_pass, write_outputs
 from kalla_runner.matching.sql.resolve import resolve
 from kalla_runner.matching.sql.sandbox import read_query
 from kalla_runner.matching.sql.scope import Resolution, Side, Table, candidates, tables_of
@@ -119,6 +119,10 @@ class _Checked:
     problems: list[KallaError] | None = None
 
     def plan(self, match_sql: str, *, allow_quadratic: bool) -> tuple[MatchPlan, pa.Schema]:
+        with limited_time():
+            return self._plan(match_sql, allow_quadratic=allow_quadratic)
+
+    def _plan(self, match_sql: str, *, allow_quadratic: bool) -> tuple[MatchPlan, pa.Schema]:
         self.problems = []
         tables = tables_of(self.left, self.right, self.lookups)
         self.problems += _table_problems(self.left, self.right, self.lookups)
@@ -173,9 +177,11 @@ class _Checked:
             equalities = join_keys(query, sides)
             rewrite_bands(query, sides, (self.left, self.right), found, typer)
             query = one_pass(query, sides, (self.left, self.right), found)
+        bracket(query)
+        balance_conditions(query)
         cut_casts(query)
         sql = render(query)
-        schema = self._judge(sql, hidden=sides is not None, allow_quadratic=allow_quadratic)
+        schema = self._judge(sql, columns_read(query), hidden=sides is not None, allow_quadratic=allow_quadratic)
         names = tuple(output.name for output in outputs)
         plan = MatchPlan(
             path="general" if sides is None else "one_pass",
@@ -196,15 +202,14 @@ class _Checked:
         named = {table.name for table in query.find_all(exp.Table)}
         return tuple(n for n in ("left_src", "right_src") if n in named and n not in aliases)
 
-    def _judge(self, sql: str, *, hidden: bool, allow_quadratic: bool) -> pa.Schema:
+    def _judge(self, sql: str, used: set[str], *, hidden: bool, allow_quadratic: bool) -> pa.Schema:
         """Let the engine plan the query over empty tables: its word on names, types and joins."""
         session = new_session()
         tables = tables_of(self.left, self.right, self.lookups)
         for table in tables:
-            _register(session, table, hidden=hidden and table.side is not None)
+            _register(session, table, used, hidden=hidden and table.side is not None)
         try:
-            frame = stable_frame(session, sql)
-            plan = frame.optimized_logical_plan()
+            frame, plan = stable_frame(session, sql)
             check_time()
             frame.execution_plan()
         except KallaError:
@@ -216,8 +221,10 @@ class _Checked:
         return frame.schema()
 
 
-def _register(session: SessionContext, table: Table, *, hidden: bool) -> None:
-    schema = table.info.schema
+def _register(session: SessionContext, table: Table, used: set[str], *, hidden: bool) -> None:
+    # What is not used is left out: the engine looks at every column many times.
+    fields = [field for field in table.info.schema if field.name in used]
+    schema = pa.schema(fields or list(table.info.schema)[:1])
     if hidden:
         schema = schema.append(pa.field(ROW_COLUMN, pa.uint64(), nullable=False))
     empty = pa.record_batch([pa.array([], f.type) for f in schema], schema=schema)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
-from datafusion import DataFrame, SessionContext
+from datafusion import DataFrame, LogicalPlan, SessionContext
 from kalla_common.errors import Code, KallaError
 
 _PASSES: Final = 4
@@ -29,8 +29,11 @@ class ContradictionError(Exception):
         super().__init__(f"The engine states one type of this expression and gives another: {_ADVICE}.")
 
 
-def stable_frame(session: SessionContext, sql: str) -> DataFrame:
+def stable_frame(session: SessionContext, sql: str) -> tuple[DataFrame, LogicalPlan]:
     """Plan `sql` until another pass changes nothing.
+
+    Returns:
+        What runs, and its optimised plan.
 
     Raises:
         KallaError: INVALID_SQL where every pass changes the plan.
@@ -39,8 +42,8 @@ def stable_frame(session: SessionContext, sql: str) -> DataFrame:
     return stabilised(session, session.sql(sql))
 
 
-def stabilised(session: SessionContext, frame: DataFrame) -> DataFrame:
-    """The frame, or one with the same rows whose types agree; raises as `stable_frame`."""
+def stabilised(session: SessionContext, frame: DataFrame) -> tuple[DataFrame, LogicalPlan]:
+    """The frame, or one of the same rows whose types agree, and its optimised plan; as `stable_frame`."""
     plan = frame.optimized_logical_plan()
     written = plan.display_indent()
     for _ in range(_PASSES):
@@ -48,11 +51,9 @@ def stabilised(session: SessionContext, frame: DataFrame) -> DataFrame:
         plan = again.optimized_logical_plan()
         before, written = written, plan.display_indent()
         if written == before:
-            return frame
+            return frame, plan
         frame = again
-    raise KallaError(
-        Code.INVALID_SQL, f"The types of match_sql do not settle when it is planned: {_ADVICE}."
-    )
+    raise KallaError(Code.INVALID_SQL, f"The types of match_sql do not settle when it is planned: {_ADVICE}.")
 
 
 def check_arrival(planned: Sequence[pa.DataType], frame: DataFrame) -> None:

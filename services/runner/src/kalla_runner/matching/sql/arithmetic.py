@@ -13,6 +13,7 @@ import pyarrow as pa
 from kalla_common.errors import Code
 from sqlglot import exp
 
+from kalla_runner.matching.sql.depth import balance_sum
 from kalla_runner.matching.sql.dialect import bare, literal_text, wrap
 from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
 from kalla_runner.matching.sql.types import MAX_128, MAX_256, Typer, common_decimal, digits
@@ -41,11 +42,14 @@ def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None
     types = iter(typer.types([o for node in nodes for o in _operands(node)], found, quiet=True))
     typed = [(node, [next(types) for _ in _operands(node)]) for node in nodes]
     of_integers: dict[int, list[pa.DataType]] = {}
+    exact: set[int] = set()
     for node, here in typed:
         known = [t for t in here if t is not None]
         if len(known) < len(here):
             continue
         integers = all(pa.types.is_integer(t) for t in known)
+        if isinstance(node, exp.Add | exp.Sub) and all(digits(t) for t in known):
+            exact.add(id(node))
         if isinstance(node, exp.Mod) and not integers:
             # The engine takes the remainder of 1 for 0, also of 2.5, where the column has no NULLs.
             wrap(node.left, "nullif({}, NULL)")
@@ -54,6 +58,10 @@ def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None
     for node, _ in typed:
         if id(node) in of_integers and id(_around(node)) not in of_integers:
             _widen(node, of_integers)
+    for node, _ in typed:
+        around = _around(node)
+        if id(node) in exact and (around is None or id(around) not in exact or bare(around.this) is not node):
+            balance_sum(node)
 
 
 def _operands(node: exp.Expr) -> tuple[exp.Expr, ...]:

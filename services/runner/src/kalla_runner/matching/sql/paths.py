@@ -129,6 +129,14 @@ def reads_only(node: exp.Expr, relation: str) -> bool:
     return tables == {relation} and node.find(exp.Query) is None
 
 
+def columns_read(query: exp.Query) -> set[str]:
+    """All columns of any table that a resolved query may read, by name; `t.*` reads all of them."""
+    names = {column.name for column in query.find_all(exp.Column)}
+    for select in query.find_all(exp.Select):
+        names |= {p.alias for p in select.expressions if isinstance(p, exp.Alias)}
+    return names
+
+
 def _unqualified(node: exp.Expr) -> str:
     twin = bare(node).copy()
     for column in twin.find_all(exp.Column):
