@@ -13,6 +13,7 @@ from kalla_runner.matching.duplicates import Bits, Rows
 from kalla_runner.matching.execution import run_plan
 from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, MatchPlan
 from kalla_runner.matching.progress import LOADED, QUERIED, PlanProgress, Ticker
+from kalla_runner.matching.stable import stabilised
 from kalla_runner.matching.tables import Table
 from kalla_runner.outputs.writer import ParquetSink
 
@@ -45,7 +46,7 @@ class MatchQuery:
         self.right = tables[plan.right.alias]
         self._input_rows = sum(table.rows for table in tables.values())
         self._ticker = ticker
-        self._frame = self._with_both_keys(session.sql(plan.sql))
+        self._frame, _ = stabilised(session, self._with_both_keys(session.sql(plan.sql)))
 
     def _with_both_keys(self, frame: DataFrame) -> DataFrame:
         if self.plan.path == "one_pass":

@@ -9,7 +9,6 @@ they do; only such a plan runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -43,32 +42,50 @@ def stable_frame(session: SessionContext, sql: str) -> tuple[DataFrame, LogicalP
 
 
 def stabilised(session: SessionContext, frame: DataFrame) -> tuple[DataFrame, LogicalPlan]:
-    """The frame, or one of the same rows whose types agree, and its optimised plan; as `stable_frame`."""
+    """A frame of the same rows whose types agree, and its optimised plan; as `stable_frame`.
+
+    Its schema is that of the rows; the one of a frame that is not planned yet may be another.
+    """
     plan = frame.optimized_logical_plan()
-    written = plan.display_indent()
+    text = written(plan)
     for _ in range(_PASSES):
-        again = session.create_dataframe_from_logical_plan(plan)
-        plan = again.optimized_logical_plan()
-        before, written = written, plan.display_indent()
-        if written == before:
+        frame = session.create_dataframe_from_logical_plan(plan)
+        plan = frame.optimized_logical_plan()
+        before, text = text, written(plan)
+        if text == before:
             return frame, plan
-        frame = again
     raise KallaError(Code.INVALID_SQL, f"The types of match_sql do not settle when it is planned: {_ADVICE}.")
 
 
-def check_arrival(planned: Sequence[pa.DataType], frame: DataFrame) -> None:
-    """Run a frame of very few rows and hold the types of its batches to the planned ones.
+def written(plan: LogicalPlan) -> str:
+    """All of a plan as text; two plans of one text are one plan.
 
-    Other failures are left to the query itself: what fails for NULLs need not fail for its rows.
-
-    Raises:
-        ContradictionError: they differ.
+    What `display_indent` shows is not enough: it writes a - (b - c) as a - b - c.
     """
     try:
-        batches = [batch.to_pyarrow() for batch in frame.execute_stream()]
+        return str(plan.to_variant())
+    except Exception:  # noqa: BLE001  # the binding has no class for a few roots, such as EXPLAIN
+        return plan.display_indent_schema()
+
+
+def arriving(session: SessionContext, frame: DataFrame) -> list[pa.DataType]:
+    """The types of a frame of very few rows, which must be those of the rows.
+
+    What fails for NULLs need not fail for a query's rows: any other failure is left to the query.
+
+    Raises:
+        ContradictionError: the rows have other types.
+        Exception: of the engine, for what it cannot plan.
+    """
+    frame.schema()  # what cannot be planned is told best before it is optimised
+    again = session.create_dataframe_from_logical_plan(frame.optimized_logical_plan())
+    planned = list(again.schema().types)
+    try:
+        batches = [batch.to_pyarrow() for batch in again.execute_stream()]
     except Exception as error:  # noqa: BLE001  # the engine raises what it likes
         if CONTRADICTION in str(error):
             raise ContradictionError from None
-        return
-    if any(batch.schema.types != list(planned) for batch in batches):
+        return planned
+    if any(batch.schema.types != planned for batch in batches):
         raise ContradictionError
+    return planned

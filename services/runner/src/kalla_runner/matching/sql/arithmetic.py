@@ -129,9 +129,13 @@ def _widen_results(case: exp.Case, found: Resolution, typer: Typer) -> None:
         return
     whole, scale = max(w for w, _ in exact), max(s for _, s in exact)
     named = {t for result, t in pairs if literal_text(result) is None}
-    if whole + scale > MAX_128 or (len(named) == 1 and common_decimal([*named]) == (whole, scale)):
+    if whole + scale > MAX_128:
         return
+    # The engine takes 0 for a number of 20 digits, which would make all results as wide.
+    fitting = len(named) == 1 and common_decimal([*named]) == (whole, scale)
     for result, _ in pairs:
+        if fitting and literal_text(result) is None:
+            continue
         wrap(result, f"CAST({{}} AS DECIMAL({whole + scale},{scale}))")
 
 

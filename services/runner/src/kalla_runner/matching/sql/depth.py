@@ -30,8 +30,7 @@ def cut_casts(query: exp.Query) -> None:
         if isinstance(node, exp.Cast) or _is_arrow_cast(node):
             level += 1
             if level > _CASTS:
-                wrap(node, _BOUNDARY)
-                level = 0
+                levels[id(wrap(node, _BOUNDARY))] = level = 0
         elif isinstance(node, exp.Anonymous | exp.Query):
             level = 0
         levels[id(node)] = level

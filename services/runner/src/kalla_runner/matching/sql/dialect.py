@@ -7,7 +7,7 @@ parsers could still disagree about structure, `sql_guard` compares their plans.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -172,12 +172,19 @@ def bracket(tree: exp.Expr) -> None:
         parent = node.parent
         if parent is None or not _is_operation(node) or is_infix(parent):
             continue
-        if isinstance(node, exp.Binary) and type(node) is type(parent) and node.arg_key == "this":
-            continue  # a chain such as a AND b AND c; deep brackets would not be read again
+        if node.arg_key == "this" and _in_one_chain(node, parent):
+            continue
         if _is_operation(parent) or isinstance(parent, exp.Bracket | exp.Escape):
             paren = exp.Paren()
             node.replace(paren)
             paren.set("this", node)
+
+
+def _in_one_chain(node: exp.Expr, parent: exp.Expr) -> bool:
+    """Whether brackets around the left operand would say nothing, as in a AND b AND c or a - b + c."""
+    if isinstance(node, exp.Binary) and type(node) is type(parent):
+        return True
+    return isinstance(node, exp.Add | exp.Sub) and isinstance(parent, exp.Add | exp.Sub)
 
 
 def _is_operation(node: exp.Expr) -> bool:
@@ -188,12 +195,22 @@ def tokens_of(text: str) -> list[Token]:
     """Split `text`; raises INVALID_SQL for an unended string, and for more than the bounds allow."""
     if len(text) > MAX_CHARACTERS:
         raise KallaError(Code.INVALID_SQL, f"match_sql is longer than {MAX_CHARACTERS:,} characters.")
+    tokens = split(text)
+    _check_bounds(tokens, text)
+    return tokens
+
+
+def split(text: str) -> list[Token]:
+    """Split text of any length; raises INVALID_SQL for an unended string or comment."""
     try:
-        tokens = DataFusion().tokenize(text)
+        return DataFusion().tokenize(text)
     except TokenError:
         raise KallaError(
             Code.INVALID_SQL, "match_sql cannot be read: a quote or a comment is not closed."
         ) from None
+
+
+def _check_bounds(tokens: Sequence[Token], text: str) -> None:
     if len(tokens) > MAX_TOKENS:
         raise KallaError(Code.INVALID_SQL, f"match_sql has more than {MAX_TOKENS:,} words.")
     depth = 0
@@ -209,7 +226,6 @@ def tokens_of(text: str) -> list[Token]:
                 text,
                 token,
             )
-    return tokens
 
 
 def parse(text: str) -> list[exp.Expr]:

@@ -17,17 +17,18 @@ from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
-from datafusion import DataFrame, SessionContext
+from datafusion import SessionContext
 from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.deadline import check_time
-from kalla_runner.matching.sql.dialect import bracket, quoted, render, tokens_of
+from kalla_runner.matching.sql.dialect import bracket, quoted, render, split
 from kalla_runner.matching.sql.engine_errors import explain
 from kalla_runner.matching.sql.functions import TOLERANCE
 from kalla_runner.matching.sql.scope import Table
+from kalla_runner.matching.stable import written
 
 _STAND_IN: Final = "concat"
 """Takes arguments of any type, and the optimiser cannot decide it, as it could a test for NULL."""
@@ -54,7 +55,9 @@ def check_reading(text: str, tree: exp.Query, tables: Sequence[Table]) -> None:
     check_time()
     try:
         bracketed = session.sql(_plain(render(_bracketed(tree))))
-        alike = _planned(own) == _planned(bracketed) or _optimised(own) == _optimised(bracketed)
+        alike = written(own.logical_plan()) == written(bracketed.logical_plan()) or (
+            written(own.optimized_logical_plan()) == written(bracketed.optimized_logical_plan())
+        )
     except Exception:  # noqa: BLE001  # whatever it is, the readings differ
         alike = False
     check_time()
@@ -67,7 +70,7 @@ def check_reading(text: str, tree: exp.Query, tables: Sequence[Table]) -> None:
 
 
 def _words(text: str) -> set[str]:
-    return {token.text.lower() for token in tokens_of(text)}
+    return {token.text.lower() for token in split(text)}
 
 
 def _session(tables: Sequence[Table], words: set[str] | None) -> SessionContext:
@@ -90,20 +93,12 @@ def _empty(schema: pa.Schema, words: set[str] | None) -> pa.RecordBatch:
     return pa.record_batch([pa.array([], f.type) for f in lowered], schema=lowered)
 
 
-def _planned(frame: DataFrame) -> str:
-    return frame.logical_plan().display_indent()
-
-
-def _optimised(frame: DataFrame) -> str:
-    return frame.optimized_logical_plan().display_indent()
-
-
 def _plain(text: str) -> str:
     """Lower the case of all names, and put what the engine reads alike in place of what it does not."""
     pieces: list[str] = []
     at = 0
     closing: list[str] = []
-    tokens = tokens_of(text)
+    tokens = split(text)
     for i, token in enumerate(tokens):
         written = text[token.start : token.end + 1]
         if token.token_type is TokenType.IDENTIFIER:

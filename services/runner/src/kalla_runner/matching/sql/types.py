@@ -21,7 +21,7 @@ from kalla_runner.matching.sql.deadline import check_time
 from kalla_runner.matching.sql.dialect import literal_text, quoted, render
 from kalla_runner.matching.sql.engine_errors import explain
 from kalla_runner.matching.sql.functions import AGGREGATES, TOLERANCE
-from kalla_runner.matching.stable import ContradictionError, check_arrival
+from kalla_runner.matching.stable import ContradictionError, arriving
 
 if TYPE_CHECKING:
     from kalla_runner.matching.sql.scope import Resolution
@@ -215,9 +215,7 @@ class Typer:
                 # Grouped by all columns, rows and aggregates may stand side by side.
                 group = " GROUP BY " + ", ".join(quoted(f.name) for f in schema)
             frame = self._session.sql(f"SELECT {listed} FROM {_TABLE}{group}")  # noqa: S608  # from the tree
-            planned = list(frame.schema().types)
-            check_arrival(planned, frame)
-            return planned
+            return arriving(self._session, frame)
         finally:
             self._session.deregister_table(_TABLE)
 
