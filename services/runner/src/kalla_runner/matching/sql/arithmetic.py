@@ -15,16 +15,16 @@ from sqlglot import exp
 
 from kalla_runner.matching.sql.depth import balance_sum
 from kalla_runner.matching.sql.dialect import bare, literal_text, wrap
+from kalla_runner.matching.sql.marks import WRAPPER
 from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
 from kalla_runner.matching.sql.types import MAX_128, MAX_256, Typer, common_decimal, digits
-
-WIDENED: Final = "widened"
-"""Meta of a cast that the author did not write."""
 
 _AROUND_CALLS: Final = (exp.Filter, exp.Window, exp.IgnoreNulls, exp.RespectNulls)
 _OPERATIONS: Final = (exp.Add, exp.Sub, exp.Mul, exp.Neg)
 _INT64_BITS: Final = 63
 _SUMS: Final = ("sum", "avg", "mean")
+_WHOLE: Final = 18
+"""Digits before the point that a product of 38 digits must have room for."""
 _ROWS: Final = 10
 """Digits that a sum may need beyond those of its summands: of up to ten thousand million rows."""
 
@@ -43,7 +43,7 @@ def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None
     typed = [(node, [next(types) for _ in _operands(node)]) for node in nodes]
     of_integers: dict[int, list[pa.DataType]] = {}
     exact: set[int] = set()
-    for node, here in typed:
+    for node, here in reversed(typed):
         known = [t for t in here if t is not None]
         if len(known) < len(here):
             continue
@@ -55,6 +55,8 @@ def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None
             wrap(node.left, "nullif({}, NULL)")
         elif integers and not isinstance(node, exp.Mod):
             of_integers[id(node)] = known
+        elif isinstance(node, exp.Mul):
+            _widen_product(node, known[0], known[1])
     for node, _ in typed:
         if id(node) in of_integers and id(_around(node)) not in of_integers:
             _widen(node, of_integers)
@@ -83,12 +85,12 @@ def _widen_sums(calls: Sequence[exp.Anonymous], found: Resolution, typer: Typer)
         wider = _sum_types(call, data_type, found)
         if wider is None:
             continue
-        wrap(summand, f"CAST({{}} AS {wider[0]})")
+        wrap(summand, f"CAST({{}} AS {wider[0]})").meta[WRAPPER] = True
         whole: exp.Expr = call
         # FILTER and OVER belong to the call: the result is narrowed around them.
         while isinstance(whole.parent, _AROUND_CALLS) and whole.parent.this is whole:
             whole = whole.parent
-        wrap(whole, f"CAST({{}} AS {wider[1]})")
+        wrap(whole, f"CAST({{}} AS {wider[1]})").meta[WRAPPER] = True
 
 
 def _sum_types(
@@ -178,18 +180,31 @@ def _widen(root: exp.Expr, of_integers: Mapping[int, Sequence[pa.DataType]]) -> 
     narrow = bits[id(root)] < _INT64_BITS
     for leaf, data_type in leaves:
         if not narrow:
-            wrap(leaf, "CAST({} AS DECIMAL(20,0))").meta[WIDENED] = True
+            wrap(leaf, "CAST({} AS DECIMAL(20,0))").meta[WRAPPER] = True
         elif data_type != pa.int64():
-            wrap(leaf, "CAST({} AS BIGINT)").meta[WIDENED] = True
+            wrap(leaf, "CAST({} AS BIGINT)").meta[WRAPPER] = True
     if not narrow and not any(pa.types.is_uint64(t) for _, t in leaves):
-        wrap(root, "CAST({} AS BIGINT)").meta[WIDENED] = True
+        wrap(root, "CAST({} AS BIGINT)").meta[WRAPPER] = True
 
 
 def as_written(node: exp.Expr) -> exp.Expr:
     """The expression below brackets and casts that the author did not write."""
-    while isinstance(node, exp.Paren) or node.meta.get(WIDENED):
+    while isinstance(node, exp.Paren) or node.meta.get(WRAPPER):
         node = node.this
     return node
+
+
+def _widen_product(node: exp.Mul, left: pa.DataType, right: pa.DataType) -> None:
+    """Give a product of long decimals, such as two quotients, room before the point."""
+    one, two = digits(left), digits(right)
+    if one is None or two is None or sum(one) + sum(two) < MAX_128:
+        return
+    scale = one[1] + two[1]
+    if MAX_128 - scale >= min(one[0] + two[0], _WHOLE):
+        return
+    for operand, (_, fraction) in ((node.left, one), (node.right, two)):
+        wrap(operand, f"CAST({{}} AS DECIMAL({MAX_256 // 2 + 1},{fraction}))").meta[WRAPPER] = True
+    wrap(node, f"CAST({{}} AS DECIMAL({min(sum(one) + sum(two), MAX_256)},{scale}))").meta[WRAPPER] = True
 
 
 def _bits(node: exp.Expr, data_type: pa.DataType) -> int:

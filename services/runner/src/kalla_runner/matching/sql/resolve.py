@@ -13,8 +13,9 @@ from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 
 from kalla_runner.matching.sql.arithmetic import make_arithmetic_exact
+from kalla_runner.matching.sql.calls import settle_calls
+from kalla_runner.matching.sql.catalogue import AGGREGATES, KEY_KEEPING
 from kalla_runner.matching.sql.dialect import bare, plain_number, render
-from kalla_runner.matching.sql.functions import AGGREGATES, KEY_KEEPING
 from kalla_runner.matching.sql.moments import widen_dates, widen_literals
 from kalla_runner.matching.sql.names import bind_column, find_relation
 from kalla_runner.matching.sql.rounding import make_rounding_exact
@@ -172,6 +173,7 @@ class _Resolver:
                 if key != "where":
                     self._replace_output_names(part, scope, inputs_first=key != "order")
                 self._bind(part, scope, ctes)
+        settle_calls(scope, self.found, self.typer)
         widen_dates(scope, self.found, self.typer)
         make_arithmetic_exact(scope, self.found, self.typer)
         make_rounding_exact(scope, self.found, self.typer)

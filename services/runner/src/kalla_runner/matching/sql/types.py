@@ -17,10 +17,11 @@ from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.connectors.type_names import decimal_type, is_list, is_text, type_name
+from kalla_runner.matching.sql.catalogue import AGGREGATES
 from kalla_runner.matching.sql.deadline import check_time
 from kalla_runner.matching.sql.dialect import literal_text, quoted, render
 from kalla_runner.matching.sql.engine_errors import explain
-from kalla_runner.matching.sql.functions import AGGREGATES, TOLERANCE
+from kalla_runner.matching.sql.functions import TOLERANCE
 from kalla_runner.matching.stable import ContradictionError, arriving
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class Typer:
         self._session = session
         self.questions = 0
         self.nodes = 0
+        self._typed: dict[int, tuple[exp.Expr, pa.DataType]] = {}
 
     def name(self, data_type: pa.DataType) -> str:
         """The type's name as people write it."""
@@ -144,6 +146,10 @@ class Typer:
                         found.problem(Code.INVALID_SQL, answer, node)
                     answer = None
                 known[id(node)] = answer
+                if answer is not None:
+                    # Until the node or one in it is changed, which makes sqlglot forget the hash.
+                    hash(node)
+                    self._typed[id(node)] = (node, answer)
         return [known[id(expression)] for expression in expressions]
 
     def _waves(
@@ -162,6 +168,11 @@ class Typer:
                 heights[id(node)] = height
                 waves.extend([] for _ in range(height - len(waves)))
                 waves[height - 1].append(node)
+                continue
+            remembered = self._typed.get(id(node))
+            if remembered is not None and _unchanged(node):
+                heights[id(node)] = 0
+                known[id(node)] = remembered[1]
                 continue
             self.nodes += 1
             if isinstance(node, exp.Column | exp.Query) or _is_condition(node):
@@ -292,6 +303,11 @@ def _is_part(child: exp.Expr, parent: exp.Expr, key: str) -> bool:
         return isinstance(child.this, exp.Literal | None)
     # The type of a literal may depend on its value: 1.19 is a decimal of three digits.
     return literal_text(child) is not None
+
+
+def _unchanged(node: exp.Expr) -> bool:
+    """Whether a node that was hashed is what it was, with all that is in it."""
+    return node._hash is not None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # no public way
 
 
 def _given(node: exp.Expr, found: Resolution) -> pa.DataType | None:
