@@ -42,7 +42,7 @@ def make_case(seed: int) -> Case:
     fields: dict[Side, list[Field]] = {side: fields_of(side, table) for side, table in tables.items()}
     draw = Predicates(rng, tables, links.keys, links.amounts)
     both: tuple[Side, ...] = ("l", "r")
-    unique = [side for side in both if keys_are_unique(tables[side])]
+    unique: list[Side] = [side for side in both if keys_are_unique(tables[side])]
     structure = Structure(rng, fields, postgres=postgres, unique=unique)
     query = _query(draw, structure)
     if query.select and query.finish == "none" and rng.random() < REFUSED_SHARE:

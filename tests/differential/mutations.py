@@ -18,7 +18,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from datafusion import DataFrame, LogicalPlan, SessionContext
-from kalla_runner.matching import check, engine
+from kalla_runner.matching import engine, matched, stable
 from kalla_runner.matching.sql import calls
 
 from tests.differential.check import Outcome, Verdict
@@ -31,14 +31,14 @@ def _nothing(*_: object) -> None:
     """Leave a node as it is."""
 
 
-def _planned_once(session: SessionContext, sql: str) -> tuple[DataFrame, LogicalPlan]:
-    frame = session.sql(sql)
+def _planned_once(_: SessionContext, frame: DataFrame) -> tuple[DataFrame, LogicalPlan]:
     return frame, frame.optimized_logical_plan()
 
 
 def round_type(stack: ExitStack) -> None:
     """A1: the plan is made once, so that ROUND has one scale in it and another at run time."""
-    stack.enter_context(patch.object(check, "stable_frame", _planned_once))
+    for module in (stable, matched):
+        stack.enter_context(patch.object(module, "stabilised", _planned_once))
 
 
 def date_patterns(stack: ExitStack) -> None:

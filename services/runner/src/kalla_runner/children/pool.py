@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from kalla_common.telemetry import log
 
 from kalla_runner.children.process import Child, ChildGoneError
 from kalla_runner.children.protocol import Task
+from kalla_runner.matching.sql.deadline import too_slow
 
 RESTART_SECONDS = 1.0
 """Pause before another try where a child could not be started."""
@@ -174,6 +176,9 @@ class ChildPool:
 
 
 def _explain(gone: ChildGoneError) -> KallaError:
+    if gone.exit_code == -signal.SIGALRM:
+        # Nothing else in a child uses this signal.
+        return too_slow()
     if gone.killed:
         return KallaError(
             Code.MEMORY_LIMIT,
