@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import subprocess
+import signal
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import boto3
@@ -18,13 +18,15 @@ import psycopg
 import pytest
 from hypothesis import settings
 from kalla_cli.buckets import bucket_store
+from kalla_cli.embedded_postgres import embedded_postgres
 from kalla_cli.embedded_s3 import embedded_s3
-from kalla_cli.ports import free_port
-from kalla_cli.postgres_owner import find_owner, programs
+from kalla_cli.ports import on_free_ports
+from kalla_cli.postgres_data import remove_data
 from kalla_common.s3 import S3Settings, take_s3_settings
 from obstore.store import S3Store
 from psycopg import sql
 
+from tests.guard import start_guard
 from tests.opensearch.server import UnavailableError, opensearch
 
 # A slow machine is no defect: what a test may take is bounded by pytest-timeout alone.
@@ -39,48 +41,33 @@ for _name in [name for name in os.environ if name.startswith(("KALLA_", "OPENAI_
     del os.environ[_name]
 
 
+_guard = start_guard()
+
+
+def pytest_configure() -> None:
+    """End in good order, all fixtures closed, where the run is asked to end."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    for again in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(again, lambda *_: None)
+    pytest.exit(f"ended by {signal.Signals(number).name}", returncode=128 + number)
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL (postgresql://user:password@127.0.0.1:port/postgres) of a real server, password required."""
-    folder = Path(tempfile.mkdtemp(prefix="kalla-pg-"))
-    data, password_file = folder / "data", folder / "password"
-    owner = find_owner(data)
-    bin_path = programs(owner)
-    password, port = secrets.token_hex(12), free_port()
-    password_file.write_text(password)
-    data.mkdir()
-    for path in (folder, data, password_file):
-        owner.give(path)
-    server: subprocess.Popen[bytes] | None = None
-    try:
-        initdb = [bin_path / "initdb", "-D", data, "-U", "kalla", "-A", "scram-sha-256"]
-        initdb += ["--pwfile", password_file, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        subprocess.run(initdb, user=owner.uid, check=True, capture_output=True)
-        command = [bin_path / "postgres", "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder]
-        command += ["-c", "fsync=off", "-c", "max_connections=200"]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(command, user=owner.uid, stdout=log, stderr=log)
-        url = f"postgresql://kalla:{password}@127.0.0.1:{port}/postgres"
-        _wait_until_ready(url, server, folder / "log")
-        yield url
-    finally:
-        if server is not None:
-            server.terminate()
-            server.wait(timeout=30)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(300):
-        if server.poll() is not None:
-            pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
+    with tempfile.TemporaryDirectory(prefix="kalla-pg-") as folder:
+        home = Path(folder).resolve()
+        home.chmod(0o711)
         try:
-            psycopg.connect(url, connect_timeout=1).close()
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail("PostgreSQL was not ready within 15 s")
+            with embedded_postgres(home, home / "log", durable=False) as server:
+                yield server.url("postgres")
+        finally:
+            remove_data(home)
 
 
 @pytest.fixture
@@ -114,11 +101,19 @@ class S3Bucket:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Settings]:
     """Address and credentials of a real S3 server, the one that `kalla up` starts."""
-    with tempfile.TemporaryDirectory(prefix="kalla-s3-") as folder:
-        home = Path(folder)
-        with embedded_s3(home, home / "s3.log", ("ready",)) as server:
-            server.wait_until_ready()
-            yield server.settings
+    with (
+        tempfile.TemporaryDirectory(prefix="kalla-s3-") as folder,
+        on_free_ports(lambda: ready_s3(Path(folder))) as settings,
+    ):
+        yield settings
+
+
+@contextmanager
+def ready_s3(home: Path) -> Generator[S3Settings]:
+    """A server that is ready, with its data in `home`."""
+    with embedded_s3(home, home / "s3.log", ("ready",)) as server:
+        server.wait_until_ready()
+        yield server.settings
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from kalla_cli.buckets import keeps
 from kalla_cli.home import secret_file
-from kalla_cli.ports import LOOPBACK, LOWEST_EPHEMERAL, choose_ports, is_free
+from kalla_cli.ports import LOOPBACK, LOWEST_EPHEMERAL, PortLostError, free_ports, is_free
 from kalla_cli.processes import Child, start
 
 UPLOADS_BUCKET: Final = "kalla-uploads"
@@ -55,16 +55,19 @@ class EmbeddedS3:
         child: its process.
         settings: its address and credentials.
         buckets: what it makes at its start.
+        ports: all that it was told to listen on.
     """
 
     child: Child
     settings: S3Settings
     buckets: tuple[str, ...]
+    ports: tuple[int, ...]
 
     def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
         """Wait until all buckets are there; `check` is called meanwhile, what it raises ends the wait.
 
         Raises:
+            PortLostError: another program took one of its ports while it started.
             KallaError: STORE_UNAVAILABLE.
         """
         end = time.monotonic() + _READY_SECONDS
@@ -73,10 +76,9 @@ class EmbeddedS3:
             while waiting:
                 check()
                 if not self.child.running:
-                    raise _unavailable(
-                        f"did not start ({self.child.how_it_ended()}): {self.child.last_words(1)}"
-                    )
-                if _serves(client, self.settings, waiting[0]):
+                    ended = f"did not start ({self.child.how_it_ended()}): {self.child.last_words(1)}"
+                    raise self.child.explained(_unavailable(ended))
+                if self.child.listens and _serves(client, self.settings, waiting[0]):
                     del waiting[0]
                 elif time.monotonic() > end:
                     raise _unavailable(
@@ -87,19 +89,24 @@ class EmbeddedS3:
 
 
 @contextmanager
-def embedded_s3(home: Path, log: Path, buckets: tuple[str, ...] = BUCKETS) -> Generator[EmbeddedS3]:
+def embedded_s3(
+    home: Path, log: Path, buckets: tuple[str, ...] = BUCKETS, *, avoid: Collection[int] = ()
+) -> Generator[EmbeddedS3]:
     """A store with its data in <home>/s3, on its way to be ready, stopped on leaving; `home` must be locked.
+
+    Where `wait_until_ready` raises PortLostError inside, the next one takes other ports (`on_free_ports`).
 
     Args:
         home: Kalla's home.
         log: where its log goes.
         buckets: made if missing.
+        avoid: ports that something else is about to use.
     """
     data = home / "s3"
     data.mkdir(mode=0o700, exist_ok=True)
     # Its options of the last time, which would come back where we give none.
     (data / "mini.options").unlink(missing_ok=True)
-    ports = _ports(home)
+    ports = _ports(home, avoid)
     settings = S3Settings(
         access_key_id=_ACCESS_KEY_ID,
         secret_access_key=SecretStr(secret_file(home / "s3.secret")),
@@ -112,10 +119,17 @@ def embedded_s3(home: Path, log: Path, buckets: tuple[str, ...] = BUCKETS) -> Ge
         _command(data, ports, buckets),
         log,
         environment=_environment(data, settings),
+        # It looks for other gRPC ports by itself.
+        ports=tuple(http for http, _ in ports.values()),
         folder=data,
     )
     try:
-        yield EmbeddedS3(child, settings, buckets)
+        yield EmbeddedS3(child, settings, buckets, tuple(port for pair in ports.values() for port in pair))
+    except PortLostError:
+        if child.lost_a_port:
+            # Whoever has it now may let go of it and take it again.
+            _ports_file(home).unlink(missing_ok=True)
+        raise
     finally:
         child.stop(_STOP_SECONDS)
         _remove_sockets(ports)
@@ -181,23 +195,27 @@ def _environment(data: Path, settings: S3Settings) -> dict[str, str]:
     }
 
 
-def _ports(home: Path) -> dict[str, tuple[int, int]]:
+def _ports_file(home: Path) -> Path:
+    return home / "s3.ports"
+
+
+def _ports(home: Path, avoid: Collection[int]) -> dict[str, tuple[int, int]]:
     """HTTP and gRPC port by server: those of the last time while they are free, else others."""
-    file = home / "s3.ports"
+    file = _ports_file(home)
     count = 2 * len(_SERVERS)
     known = tuple(int(text) for text in file.read_text().split()) if file.exists() else ()
-    if len(known) != count or not all(is_free(port) for port in known):
-        known = _free_ports(count)
+    if len(known) != count or not all(port not in avoid and is_free(port) for port in known):
+        known = _free_ports(count, avoid)
         file.write_text(" ".join(str(port) for port in known) + "\n")
     return {server: (known[2 * place], known[2 * place + 1]) for place, server in enumerate(_SERVERS)}
 
 
-def _free_ports(count: int) -> tuple[int, ...]:
+def _free_ports(count: int, avoid: Collection[int]) -> tuple[int, ...]:
     """Free ports, of which the last two, the admin server's, are as far apart as its workers expect."""
     while True:
-        chosen = choose_ports(0, count - 1, "")
+        chosen = free_ports(count - 1, avoid)
         last = chosen[-1] + _ADMIN_GRPC_OFFSET
-        if last < LOWEST_EPHEMERAL and last not in chosen and is_free(last):
+        if last < LOWEST_EPHEMERAL and last not in {*chosen, *avoid} and is_free(last):
             return (*chosen, last)
 
 

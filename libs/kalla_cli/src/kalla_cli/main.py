@@ -43,11 +43,23 @@ def up(
     *,
     home: HomeOption = Path(DEFAULT_HOME),
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="REST API; gRPC and chat are the next two. 0: free ones.")
-    ] = 3001,
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="REST API; gRPC and chat are the next two. 0: free ones.",
+            show_default="3001, or a free one if that is in use",
+        ),
+    ] = None,
     runner_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Runner; gRPC and Flight are the next two. 0: free ones.")
-    ] = 50050,
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Runner; gRPC and Flight are the next two. 0: free ones.",
+            show_default="50050, or a free one if that is in use",
+        ),
+    ] = None,
     allow_path: Annotated[
         list[Path] | None,
         typer.Option(
