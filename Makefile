@@ -6,7 +6,8 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 endif
 VENV := .venv
 BIN  := $(VENV)/bin
-PIP  := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+# Installs, and says every few seconds how far it is.
+PIP  := $(BIN)/python libs/kalla_cli/install.py -c constraints.txt
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test check bench inference stubs fuzz constraints clean
@@ -19,7 +20,8 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	  echo "Kalla needs Python 3.11 or newer with venv (on Debian and Ubuntu: apt install python3-venv)."; \
 	  echo "If it is not on the PATH, name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Setting up $(VENV) (once, a minute or two) ..."
-	@"$(PYTHON)" -m venv $(VENV)
+	@"$(PYTHON)" -m venv $(VENV) || { \
+	  echo "$(VENV) cannot be made in $(CURDIR); clone Kalla into a folder that you may write to."; exit 1; }
 	@$(PIP) -e . || { echo "The packages could not be installed; is there a network? Run make again to go on."; exit 1; }
 	@touch $@
 

@@ -53,8 +53,12 @@ def pytest_configure() -> None:
 
 def _end(number: int, _frame: FrameType | None) -> None:
     for again in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(again, lambda *_: None)
+        signal.signal(again, _end_once)
     pytest.exit(f"ended by {signal.Signals(number).name}", returncode=128 + number)
+
+
+def _end_once(_number: int, _frame: FrameType | None) -> None:
+    """It ends already; the processes that fixtures start meanwhile must not ignore the signal."""
 
 
 @pytest.fixture(scope="session")

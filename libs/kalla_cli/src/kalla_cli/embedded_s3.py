@@ -71,14 +71,16 @@ class EmbeddedS3:
             KallaError: STORE_UNAVAILABLE.
         """
         end = time.monotonic() + _READY_SECONDS
-        waiting = list(self.buckets)
+        waiting, listens = list(self.buckets), False
         with httpx.Client(timeout=2.0, trust_env=False) as client:
             while waiting:
                 check()
                 if not self.child.running:
                     ended = f"did not start ({self.child.how_it_ended()}): {self.child.last_words(1)}"
                     raise self.child.explained(_unavailable(ended))
-                if self.child.listens and _serves(client, self.settings, waiting[0]):
+                # Asked first: another program may answer there, and it would be shown a signed request.
+                listens = listens or self.child.listens
+                if listens and _serves(client, self.settings, waiting[0]):
                     del waiting[0]
                 elif time.monotonic() > end:
                     raise _unavailable(
