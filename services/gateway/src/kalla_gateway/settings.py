@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kalla_common.s3 import checked_bucket, checked_endpoint
 from kalla_common.settings import CommonSettings
+from kalla_common.sites import HostNames, OriginNames
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -22,6 +23,10 @@ class GatewaySettings(CommonSettings):
     """Address that REST and gRPC listen on."""
     port: int = Field(default=3001, ge=0, le=65535)
     """REST; 0 takes any free port, which the log line `gateway_listening` names."""
+    allowed_hosts: HostNames = ()
+    """Hosts that REST answers to beside loopback, `host`, that of `callback_url` and the address called."""
+    allowed_origins: OriginNames = ()
+    """Web sites whose pages may call REST. Their browsers still hide the answers: there is no CORS."""
     grpc_port: int = Field(default=3002, ge=0, le=65535)
     """CatalogService; 0 takes any free port."""
     database_url: SecretStr
