@@ -24,6 +24,7 @@ from kalla_common.sites import SiteGuard, Sites
 from kalla_gateway.chats.client import ChatClient
 from kalla_gateway.chats.endpoints import router as chats_router
 from kalla_gateway.metrics import Metrics
+from kalla_gateway.recipes.checking import RecipeCheck
 from kalla_gateway.recipes.endpoints import router as recipes_router
 from kalla_gateway.rest.body_limit import BodyLimit
 from kalla_gateway.rest.context import GatewayServices
@@ -69,13 +70,16 @@ async def gateway_services(
         )
         stack.callback(rows.close)
         store = await stack.enter_async_context(UploadStore(s3, settings.upload_endpoint))
+        contact = SourceContact(database, control, settings.look_seconds)
+        stack.push_async_callback(contact.close)
         yield GatewayServices(
             settings=settings,
             database=database,
             control=control,
             rows=rows,
             source_reader=SourceReader(database, rows),
-            contact=SourceContact(database, control),
+            contact=contact,
+            recipe_check=RecipeCheck(database, control, settings.look_seconds),
             dispatcher=RunDispatcher(database, control, settings.output_root, callback_url),
             events=RunEvents(database.asyncpg_dsn()),
             uploads=Uploads(settings, database, store, rows),
@@ -152,7 +156,6 @@ async def run_background(services: GatewayServices) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(services.events.run(), name="run events")
         group.create_task(reconciler.run(), name="reconciler")
-        group.create_task(services.contact.run(), name="source contact")
 
 
 def _document(app: FastAPI) -> None:

@@ -57,6 +57,8 @@ class GatewaySettings(CommonSettings):
     """How long the runner may take to accept a job."""
     rows_seconds: float = Field(default=60.0, gt=0)
     """How long a preview, a filtered load or a page of results may take."""
+    look_seconds: float = Field(default=5.0, gt=0)
+    """How long registering a source waits for a look at it, and saving a recipe for a check of its SQL."""
     download_seconds: float = Field(default=3600.0, gt=0)
     """How long the download of a whole output may take."""
     chat_seconds: float = Field(default=900.0, gt=0)
