@@ -97,6 +97,10 @@ class Code(StrEnum):
     """The caller is not allowed to make this call."""
     CALLER_NOT_ALLOWED = "CALLER_NOT_ALLOWED"
     """The caller is known, or its place is, and may not make this call."""
+    HOST_NOT_ALLOWED = "HOST_NOT_ALLOWED"
+    """The request names a host that this server does not answer to (protection from DNS rebinding)."""
+    ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
+    """A web page of another site sent the request."""
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     """The call took longer than its deadline."""
     INTERNAL = "INTERNAL"
@@ -155,6 +159,8 @@ CATALOGUE: Final[dict[Code, CodeInfo]] = {
     Code.CANCELLED: CodeInfo(_S.CANCELLED, 409),
     Code.UNAUTHENTICATED: CodeInfo(_S.UNAUTHENTICATED, 401),
     Code.CALLER_NOT_ALLOWED: CodeInfo(_S.PERMISSION_DENIED, 403),
+    Code.HOST_NOT_ALLOWED: CodeInfo(_S.PERMISSION_DENIED, 421),
+    Code.ORIGIN_NOT_ALLOWED: CodeInfo(_S.PERMISSION_DENIED, 403),
     Code.DEADLINE_EXCEEDED: CodeInfo(_S.DEADLINE_EXCEEDED, 504, retryable=True),
     Code.INTERNAL: CodeInfo(_S.INTERNAL, 500),
 }

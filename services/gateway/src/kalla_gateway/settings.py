@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kalla_common.s3 import checked_bucket, checked_endpoint
 from kalla_common.settings import CommonSettings
+from kalla_common.sites import HostNames, OriginNames
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -22,6 +23,10 @@ class GatewaySettings(CommonSettings):
     """Address that REST and gRPC listen on."""
     port: int = Field(default=3001, ge=0, le=65535)
     """REST; 0 takes any free port, which the log line `gateway_listening` names."""
+    allowed_hosts: HostNames = ()
+    """Hosts that REST answers to beside loopback, `host`, that of `callback_url` and the address called."""
+    allowed_origins: OriginNames = ()
+    """Web sites whose pages may call REST. Their browsers still hide the answers: there is no CORS."""
     grpc_port: int = Field(default=3002, ge=0, le=65535)
     """CatalogService; 0 takes any free port."""
     database_url: SecretStr
@@ -52,6 +57,8 @@ class GatewaySettings(CommonSettings):
     """How long the runner may take to accept a job."""
     rows_seconds: float = Field(default=60.0, gt=0)
     """How long a preview, a filtered load or a page of results may take."""
+    look_seconds: float = Field(default=5.0, gt=0)
+    """How long registering a source waits for a look at it, and saving a recipe for a check of its SQL."""
     download_seconds: float = Field(default=3600.0, gt=0)
     """How long the download of a whole output may take."""
     chat_seconds: float = Field(default=900.0, gt=0)

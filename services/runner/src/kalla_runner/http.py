@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from kalla_common.domain import JobSpec, SourceSpec
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
 from kalla_common.filters_json import load_json, parse_conditions
+from kalla_common.sites import SiteGuard, Sites
 from kalla_common.telemetry import extracted_context, inject_context, log, tracer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
@@ -51,7 +52,7 @@ class JobBody(BaseModel):
     allow_quadratic: bool = False
 
 
-def make_app(jobs: Jobs, metrics: Metrics, readiness: Readiness) -> FastAPI:
+def make_app(jobs: Jobs, metrics: Metrics, readiness: Readiness, sites: Sites) -> FastAPI:
     """The HTTP application; errors leave as {"error", "code", "details"}."""
 
     async def health() -> Response:
@@ -75,6 +76,7 @@ def make_app(jobs: Jobs, metrics: Metrics, readiness: Readiness) -> FastAPI:
 
     app = FastAPI(title="Kalla runner", docs_url=None, redoc_url=None)
     _add_errors(app)
+    app.add_middleware(SiteGuard, sites=sites)
     body = {"content": {"application/json": {"schema": JobBody.model_json_schema()}}, "required": True}
     app.get("/health", response_class=PlainTextResponse)(health)
     app.get("/ready", response_class=PlainTextResponse)(ready)

@@ -14,6 +14,7 @@ import uvicorn
 from kalla.runner.v1 import runner_service_pb2, runner_service_pb2_grpc
 from kalla_common.rpc.server import add_health_and_reflection, add_port, make_server
 from kalla_common.s3 import S3Settings
+from kalla_common.sites import Sites
 from kalla_common.telemetry import log
 
 from kalla_runner import workflows
@@ -105,6 +106,15 @@ def _limits(settings: RunnerSettings) -> PoolLimits:
     )
 
 
+def _sites(settings: RunnerSettings) -> Sites:
+    return Sites.of(
+        "KALLA_RUNNER",
+        (settings.host, settings.advertised_host),
+        settings.allowed_hosts,
+        settings.allowed_origins,
+    )
+
+
 class _HttpServer(uvicorn.Server):
     """uvicorn, which leaves the signals to `main`."""
 
@@ -120,7 +130,7 @@ async def _http(runner: Runner, servers: asyncio.TaskGroup) -> AsyncGenerator[No
     # Bound here: uvicorn would end the process instead of saying what is wrong.
     listening = socket.create_server((runner.settings.host, runner.settings.http_port))
     config = uvicorn.Config(
-        make_app(runner.jobs, runner.metrics, runner.readiness),
+        make_app(runner.jobs, runner.metrics, runner.readiness, _sites(runner.settings)),
         log_config=None,
         access_log=False,
         lifespan="off",

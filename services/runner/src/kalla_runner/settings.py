@@ -8,6 +8,7 @@ from typing import Self
 
 import psutil
 from kalla_common.settings import CommonSettings
+from kalla_common.sites import HostNames, OriginNames
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -31,6 +32,11 @@ class RunnerSettings(CommonSettings):
     http_port: int = Field(50050, ge=0, le=65535)
     grpc_port: int = Field(50051, ge=0, le=65535)
     flight_port: int = Field(50052, ge=0, le=65535)
+
+    allowed_hosts: HostNames = ()
+    """Hosts that HTTP answers to beside loopback, `host`, `advertised_host` and the address called."""
+    allowed_origins: OriginNames = ()
+    """Web sites whose pages may call HTTP."""
 
     database_url: str
     """PostgreSQL URL; the schema `dbos` in it holds the journal of jobs."""

@@ -8,6 +8,8 @@ from kalla_common.domain import Recipe, RecipeSource
 from kalla_common.uris import mask_uri
 from pydantic import BaseModel, ConfigDict, Field
 
+from kalla_gateway.rest.schemas import Saved
+
 Name = Annotated[str, Field(min_length=1)]
 
 EXAMPLE: dict[str, Any] = {
@@ -100,6 +102,25 @@ class RecipeBody(BaseModel):
             lookups=tuple(lookup.domain() for lookup in self.sources.lookups or ()),
             allow_quadratic=self.allow_quadratic or False,
         )
+
+
+class RecipeSaved(Saved):
+    """A recipe is stored, whatever the check of its SQL showed."""
+
+    warnings: list[str] = Field(description="What a run would refuse, one sentence each; empty: nothing.")
+    not_checked: str | None = Field(
+        default=None, description="Why the SQL was not checked: a source has no URI or cannot be read now."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "success": True,
+                "message": "Recipe saved",
+                "warnings": ["invoices has no column amout; it has amount. (line 1, column 12)"],
+            }
+        }
+    )
 
 
 def recipe_json(recipe: Recipe, *, masked: bool = True) -> dict[str, Any]:

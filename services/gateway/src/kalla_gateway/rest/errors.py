@@ -26,6 +26,7 @@ _MEANINGS: Final = {
     422: "The source's content cannot be read exactly.",
     502: "The runner or a source did not do its part.",
     503: "Kalla's database or S3 store cannot be reached.",
+    507: "The runner's disk is full.",
     504: "It took longer than its deadline.",
 }
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from kalla_common.domain import ColumnInfo
 from kalla_common.runner.ports import Page
+from kalla_common.telemetry import redact
 from kalla_common.uris import mask_uri
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from kalla_gateway.rest.schemas import Saved
+from kalla_gateway.sources.contact import Look
 from kalla_gateway.sources.tables import SourceRow
 
 DEFAULT_PREVIEW, MAX_PREVIEW = 10, 100
@@ -58,6 +61,42 @@ class RegisterSource(BaseModel):
             }
         }
     )
+
+
+class SourceSaved(Saved):
+    """A source is registered, whatever the look at it showed."""
+
+    replaced: bool = Field(description="Whether the alias was in use: what had it is gone.")
+    status: Literal["connected", "error", "unknown"] = Field(
+        description="error: it cannot be read now, `error` says why; unknown: there is no answer yet."
+    )
+    error: str | None = Field(default=None, description="One sentence a person can act on.")
+    code: str | None = Field(default=None, description="Of the error, as in every error of the API.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "success": True,
+                "message": "Source registered",
+                "replaced": False,
+                "status": "error",
+                "error": "The file /data/payments.csv does not exist.",
+                "code": "DATA_NOT_FOUND",
+            }
+        }
+    )
+
+    @classmethod
+    def of(cls, look: Look, *, replaced: bool) -> SourceSaved:
+        """The answer after a look."""
+        error = look.error
+        return cls(
+            message="Source registered",
+            replaced=replaced,
+            status=look.status,
+            error=redact(error.message) if error else None,
+            code=error.code.value if error else None,
+        )
 
 
 class LoadScoped(BaseModel):
