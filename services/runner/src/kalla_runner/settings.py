@@ -15,6 +15,10 @@ from pydantic_settings import SettingsConfigDict
 MEMORY_SHARE = 0.7
 """Part of the machine's memory that all match children together may take by default."""
 
+READER_MEMORY_SHARE = 0.05
+"""Part of the machine's memory that one process may take which reads sources for previews."""
+LEAST_READER_BYTES = 512 * 1024 * 1024
+
 
 class RunnerSettings(CommonSettings):
     """Settings of one runner process.
@@ -61,6 +65,18 @@ class RunnerSettings(CommonSettings):
     """A child process is replaced after so many tasks."""
     idle_child_bytes: int = Field(1024 * 1024 * 1024, ge=1)
     """A child process that keeps more than this after a task is replaced."""
+
+    readers: int = Field(8, ge=1, le=256)
+    """Processes at most that read sources for previews and checks; they start when they are needed."""
+    reader_memory_bytes: int = Field(
+        default_factory=lambda: max(
+            LEAST_READER_BYTES, int(psutil.virtual_memory().total * READER_MEMORY_SHARE)
+        ),
+        ge=64 * 1024 * 1024,
+    )
+    """Memory that one of them may take; all together take four times as much at most."""
+    read_seconds: float = Field(300.0, gt=0)
+    """How long a source may keep a preview or a check waiting."""
 
     webhook_secret: str | None = Field(None, repr=False)
     """Secret of the Standard Webhooks signature; absent: callbacks are not signed."""

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -120,13 +120,26 @@ class RunnerProcess:
         return (self.home / "log").read_text()
 
     def children(self) -> list[psutil.Process]:
+        """The processes that match."""
+        return self._processes("kalla_runner.children.child")
+
+    def readers(self) -> list[psutil.Process]:
+        """The processes that read sources for previews and checks."""
+        return self._processes("kalla_runner.children.reader")
+
+    def _processes(self, module: str) -> list[psutil.Process]:
         assert self.process is not None
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found: list[psutil.Process] = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if module in child.cmdline():
+                    found.append(child)
+        return found
 
     def kill(self) -> None:
         """SIGKILL, and nothing of it is left."""
         assert self.process is not None
-        children = self.children()
+        children = [*self.children(), *self.readers()]
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
         gone, alive = psutil.wait_procs(children, 5)

@@ -18,11 +18,16 @@ _ALLOCATORS: Final = {
 }
 
 
-def child_environment(threads: int) -> dict[str, str]:
+_FRUGAL: Final = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""What a reader gets: its memory is bounded tightly, and what it holds back would count."""
+
+
+def child_environment(threads: int, *, keep_memory: bool = True) -> dict[str, str]:
     """All variables of a child; those of this process win over the allocators' settings.
 
     Args:
         threads: bounds the thread pools of the libraries in the child.
+        keep_memory: whether memory that was touched is kept for the next task.
     """
     pools = {"OMP_NUM_THREADS": str(threads), "TOKIO_WORKER_THREADS": str(threads)}
-    return {**_ALLOCATORS, **os.environ, **pools}
+    return {**(_ALLOCATORS if keep_memory else _FRUGAL), **os.environ, **pools}

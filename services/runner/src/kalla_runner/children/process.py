@@ -11,12 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Self
 
-import psutil
 from kalla_common.domain import JobProgress
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
 from kalla_common.telemetry import log
 
+from kalla_runner.children.ends import ChildGoneError, meaning
 from kalla_runner.children.environment import child_environment
+from kalla_runner.children.memory import oom_kills, private_bytes
 from kalla_runner.children.protocol import (
     HEADER,
     Crashed,
@@ -31,21 +32,8 @@ from kalla_runner.children.protocol import (
 )
 
 COMMAND = (sys.executable, "-m", "kalla_runner.children.child")
-MEMORY_CHECK_SECONDS = 0.2
+MEMORY_CHECK_SECONDS = 0.05
 GIB = 1024**3
-
-
-class ChildGoneError(Exception):
-    """The child ended without an answer. `killed` says that a SIGKILL of others ended it."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(f"child ended with {exit_code}")
-        self.exit_code = exit_code
-
-    @property
-    def killed(self) -> bool:
-        """Whether a signal that programs do not send to themselves ended it."""
-        return self.exit_code == -signal.SIGKILL
 
 
 class Child:
@@ -113,29 +101,26 @@ class Child:
             memory_bytes: private memory above which the child is killed.
 
         Raises:
-            KallaError: what the task raised; MEMORY_LIMIT; INTERNAL for a defect.
-            ChildGoneError: the child ended for another reason.
+            KallaError: what the task raised; MEMORY_LIMIT; SOURCE_CHANGED; INTERNAL for a defect.
+            ChildKilledError: somebody else ended the child.
         """
+        oom_before = oom_kills()
         guard = asyncio.create_task(self._guard_memory(memory_bytes))
         try:
             self._writer.write(pack(task))
             await self._writer.drain()
             return await self._answer(progress)
-        except ChildGoneError:
+        except ChildGoneError as gone:
             if guard.done() and not guard.cancelled() and guard.result():
                 raise KallaError(Code.MEMORY_LIMIT, _too_large(memory_bytes)) from None
-            raise
+            raise meaning(gone, oom_before, "the run") from None
         finally:
             guard.cancel()
             self.tasks_done += 1
 
     def private_bytes(self) -> int:
         """Memory that is this process's own: what it has mapped from files does not count."""
-        try:
-            info = psutil.Process(self.pid).memory_info()
-        except psutil.Error:
-            return 0
-        return info.rss - getattr(info, "shared", 0)
+        return private_bytes(self.pid)
 
     async def kill(self) -> None:
         """SIGKILL for the child and all it started; returns when it is gone."""
