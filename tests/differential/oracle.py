@@ -1,12 +1,13 @@
 """DuckDB's answer to the meaning of a match, written from that meaning alone.
 
-matched = rows of the query with both keys present; unmatched = rows of a side whose key is in no
-matched row; a NULL in a key matches nothing.
+matched = rows of the query with both keys present; unmatched = rows of a side that no such row is made
+from, even where their key is that of a matched row; a NULL in a key matches nothing.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
 import duckdb
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow as pa
 from tests.differential.answer import Answer, rows_of
 from tests.differential.model import Case, Table
 from tests.differential.predicates import FLOAT_SCALE, exact_name, quoted
-from tests.differential.render import meaning
+from tests.differential.render import ROW, meaning
 
 
 def arrow_table(table: Table) -> pa.Table:
@@ -49,7 +50,7 @@ class Oracle:
                 self._load(table)
             return self._answer(case)
         finally:
-            for name in (*(table.alias for table in case.tables), "m", "left keys", "right keys"):
+            for name in (*(table.alias for table in case.tables), "m", "pairs"):
                 self.connection.execute(f"DROP TABLE IF EXISTS {quoted(name)}")
 
     def _load(self, table: Table) -> None:
@@ -61,6 +62,7 @@ class Oracle:
                 rows = rows.append_column(
                     exact_name(column.name), pa.array(cells, pa.decimal128(30, FLOAT_SCALE))
                 )
+        rows = rows.append_column(ROW, pa.array(range(rows.num_rows)))
         self.connection.register("incoming", rows)
         where = " AND ".join(f"({condition.duck})" for condition in table.filters) or "true"
         self.connection.execute(
@@ -78,23 +80,37 @@ class Oracle:
             for i in query.left_keys + query.right_keys
         )
         self.connection.execute(f"DELETE FROM m WHERE NOT coalesce({present}, false)")
+        self.connection.execute(f"CREATE TEMP TABLE pairs AS {query.rows}")
+        if query.groups:
+            same = " AND ".join(f"m.c{i} IS NOT DISTINCT FROM g{n}" for n, i in enumerate(query.groups))
+            self.connection.execute(f"DELETE FROM pairs WHERE NOT EXISTS (SELECT 1 FROM m WHERE {same})")
         shown = [*range(query.visible), *query.left_keys, *query.right_keys]
         matched = self._fetch("SELECT " + ", ".join(f"c{i} AS o{n}" for n, i in enumerate(shown)) + " FROM m")
         return Answer(
             rows_of(matched),
-            rows_of(self._unmatched(case.left, "left keys", query.left_keys, lists)),
-            rows_of(self._unmatched(case.right, "right keys", query.right_keys, lists)),
+            rows_of(self._unmatched(case, "l", grouped=bool(query.groups))),
+            rows_of(self._unmatched(case, "r", grouped=bool(query.groups))),
         )
 
-    def _unmatched(self, table: Table, name: str, positions: tuple[int, ...], lists: set[int]) -> pa.Table:
-        keys = ", ".join(f"{'unnest' if i in lists else ''}(c{i}) AS k{n}" for n, i in enumerate(positions))
-        self.connection.execute(f"CREATE TEMP TABLE {quoted(name)} AS SELECT {keys} FROM m")
-        same = " AND ".join(f"k.k{n} = t.{quoted(key)}" for n, key in enumerate(table.primary_key))
-        columns = ", ".join(quoted(column.name) for column in table.columns)
+    def _unmatched(self, case: Case, side: Literal["l", "r"], *, grouped: bool) -> pa.Table:
+        """The rows of a side without a pair in which it and, unless rows are grouped, the other have a key."""
+        tables = {"l": case.left, "r": case.right}
+        other: Literal["l", "r"] = "r" if side == "l" else "l"
+        made_of = f"t.{quoted(ROW)} = p.{side}_row AND {_keyed('t', tables[side])}"
+        if not grouped:
+            made_of += (
+                f" AND EXISTS (SELECT 1 FROM {quoted(tables[other].alias)} o "
+                f"WHERE o.{quoted(ROW)} = p.{other}_row AND {_keyed('o', tables[other])})"
+            )
+        columns = ", ".join(quoted(column.name) for column in tables[side].columns)
         return self._fetch(
-            f"SELECT {columns} FROM {quoted(table.alias)} t "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {quoted(name)} k WHERE {same})"
+            f"SELECT {columns} FROM {quoted(tables[side].alias)} t "
+            f"WHERE NOT EXISTS (SELECT 1 FROM pairs p WHERE {made_of})"
         )
 
     def _fetch(self, query: str) -> pa.Table:
         return self.connection.sql(query).to_arrow_table()
+
+
+def _keyed(name: str, table: Table) -> str:
+    return " AND ".join(f"{name}.{quoted(key)} IS NOT NULL" for key in table.primary_key)

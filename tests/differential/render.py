@@ -10,19 +10,25 @@ from tests.differential.model import Case, Expr, Item, Side, Table
 from tests.differential.predicates import quoted
 
 Dialect = Literal["kalla", "duck"]
+ROW = "row of the case"
+"""A column that the oracle's tables have: the number of the row, which tells equal rows apart."""
 
 
 @dataclass(frozen=True)
 class Meaning:
     """The query as DuckDB runs it: `visible` columns as the user selected them, then all keys.
 
-    `left_keys` and `right_keys` are positions among all columns.
+    `left_keys` and `right_keys` are positions among all columns. `rows` yields, for each pair that the
+    joins make and the conditions let pass, the number of the left and of the right row and, of a grouped
+    query, the columns g0, g1, ... by which it is grouped, at the positions `groups`.
     """
 
     sql: str
     visible: int
     left_keys: tuple[int, ...]
     right_keys: tuple[int, ...]
+    rows: str
+    groups: tuple[int, ...] = ()
 
 
 def match_sql(case: Case) -> str:
@@ -57,7 +63,22 @@ def meaning(case: Case) -> Meaning:
     named = [replace(item, alias=f"c{i}") for i, item in enumerate(items)]
     prefix = _sources_cte(case, "duck")
     text = (f"WITH {prefix} " if prefix else "") + _finished(case, "duck", _list(named, "duck"))
-    return Meaning(text, visible, tuple(keys["l"]), tuple(keys["r"]))
+    groups = [i for i, item in enumerate(items) if query.finish == "group" and _is_group(item)]
+    columns = ", ".join(
+        [
+            *(f"{side}.{quoted(ROW)} AS {side}_row" for side in ("l", "r")),
+            *(f"{items[i].expr.duck} AS g{n}" for n, i in enumerate(groups)),
+        ]
+    )
+    rows = _body(case, "duck", columns, query.on)
+    if query.finish in ("union", "union all"):
+        rows += f" UNION ALL {_body(case, 'duck', columns, query.second_on)}"
+    rows = (f"WITH {prefix} " if prefix else "") + rows
+    return Meaning(text, visible, tuple(keys["l"]), tuple(keys["r"]), rows, tuple(groups))
+
+
+def _is_group(item: Item) -> bool:
+    return item.key and item.alias.count("_key_") > 0
 
 
 def expected_names(case: Case) -> list[str]:
@@ -103,7 +124,7 @@ def _finished(case: Case, dialect: Dialect, columns: str) -> str:
         case "distinct":
             return _body(case, dialect, f"DISTINCT {columns}", query.on)
         case "group":
-            groups = [item.expr for item in query.select if item.key and item.alias.count("_key_")]
+            groups = [item.expr for item in query.select if _is_group(item)]
             by = ", ".join(getattr(expr, dialect) for expr in groups)
             having = " HAVING " + _all(query.having, dialect) if query.having else ""
             return f"{_body(case, dialect, columns, query.on)} GROUP BY {by}{having}"

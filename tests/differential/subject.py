@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from kalla_runner.matching.limits import Limits
 from kalla_runner.matching.plan import MatchPlan, TableInfo
 from kalla_runner.staging import StagedTable
 
-from tests.differential.answer import Answer, rows_of
+from tests.differential.answer import Answer, Row, rows_of
 from tests.differential.files import csv_source, parquet_source, staged_arrow
 from tests.differential.model import Case, Table
 from tests.differential.render import match_sql
@@ -118,9 +118,14 @@ class Subject:
             faults.append(f"matched has columns {matched.column_names}, planned were {plan.output_columns}")
         if outcome.matched_count != matched.num_rows:
             faults.append(f"{outcome.matched_count} matched rows reported, {matched.num_rows} written")
-        for table, written, said in zip(
-            self._case.tables, sides, (outcome.left, outcome.right), strict=False
+        key_columns = (plan.left_key_columns, plan.right_key_columns)
+        for table, written, said, names in zip(
+            self._case.tables, sides, (outcome.left, outcome.right), key_columns, strict=False
         ):
+            keys = set(_keys(matched, names))
+            sharing = sum(key in keys for key in _keys(written, table.primary_key))
+            if said.shared_key_rows != sharing:
+                faults.append(f"{said.shared_key_rows} rows share a matched key, {sharing} do: {table.alias}")
             schema = self._staged[table.alias].schema
             if written.schema.names != schema.names or written.schema.types != schema.types:
                 faults.append(f"unmatched rows of {table.alias} are typed {written.schema}, not {schema}")
@@ -129,3 +134,10 @@ class Subject:
             if said.matched_rows + said.unmatched_rows != said.total_rows:
                 faults.append(f"rows of {table.alias} are not conserved: {said}")
         return faults
+
+
+def _keys(table: pa.Table, names: Sequence[str]) -> Iterator[Row]:
+    """The keys in some columns; lists of keys are taken apart."""
+    for key in rows_of(table.select(names)).elements():
+        parts = [cell[1] if isinstance(cell, tuple) and cell[0] == "list" else (cell,) for cell in key]
+        yield from zip(*parts, strict=True)

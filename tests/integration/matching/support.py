@@ -69,10 +69,11 @@ def make_plan(
 ) -> MatchPlan:
     """A plan for SELECT `query[0]` FROM `query[1]`; the aliases l and r stand for the two sides."""
     select, rest = query
+    rows = f"l.{ROW_COLUMN} AS {LEFT_ROW}, r.{ROW_COLUMN} AS {RIGHT_ROW}"
+    rows_sql = f"SELECT {select}, {rows} FROM {rest}"
     if path == "one_pass":
         keys_of = [*(f"l.{name}" for name in left.key), *(f"r.{name}" for name in right.key)]
-        rows = f"l.{ROW_COLUMN} AS {LEFT_ROW}, r.{ROW_COLUMN} AS {RIGHT_ROW}"
-        sql = f"SELECT {select}, {rows} FROM {rest} WHERE {' IS NOT NULL AND '.join(keys_of)} IS NOT NULL"
+        sql, rows_sql = f"{rows_sql} WHERE {' IS NOT NULL AND '.join(keys_of)} IS NOT NULL", ""
     else:
         sql = f"SELECT {select} FROM {rest}"
     return MatchPlan(
@@ -85,6 +86,8 @@ def make_plan(
         keys[1],
         join_keys=join_keys,
         uses_side_names=side_names,
+        rows_sql=rows_sql,
+        numbered=(bool(rows_sql), bool(rows_sql)),
     )
 
 

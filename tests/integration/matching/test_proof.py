@@ -10,7 +10,7 @@ import pytest
 from kalla_common.errors import Code, KallaError
 from kalla_runner.matching import engine
 from kalla_runner.matching.duplicates import Bits
-from kalla_runner.matching.matched import MatchedRows, MatchQuery, match_in_one_pass
+from kalla_runner.matching.matched import Marks, MatchedRows, MatchQuery, match_in_one_pass
 from kalla_runner.outputs import writer
 from kalla_runner.outputs.writer import ParquetSink
 from kalla_runner.staging import StagedTable
@@ -59,7 +59,7 @@ def test_trap_06_marks_that_change_while_rows_are_written_fail_the_run(
 ) -> None:
     def corrupted(query: MatchQuery, sink: ParquetSink) -> MatchedRows:
         found = match_in_one_pass(query, sink)
-        return MatchedRows(found.rows, _Flipping(found.left), found.right)
+        return MatchedRows(found.rows, Marks(_Flipping(found.left.matched), found.left.unsure), found.right)
 
     monkeypatch.setattr(engine, "match_in_one_pass", corrupted)
     error = fails(sides, tmp_path / "out")

@@ -132,7 +132,11 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True)
 class SideDiagnostics:
-    """What a run says about one of its two sides; all figures are rows unless named keys."""
+    """What a run says about one of its two sides; all figures are rows unless named keys.
+
+    `shared_key_rows` are rows with the primary key of a matched row that the result of the query does not
+    contain themselves.
+    """
 
     alias: str
     total_rows: int
@@ -143,6 +147,9 @@ class SideDiagnostics:
     duplicate_key_examples: tuple[str, ...] = ()
     would_match_trimmed: int = 0
     would_match_case_folded: int = 0
+    shared_key_rows: int = 0
+    shared_key_examples: tuple[str, ...] = ()
+    would_match_normalized: int = 0
 
 
 @dataclass(frozen=True, slots=True)

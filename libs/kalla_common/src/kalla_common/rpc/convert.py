@@ -291,6 +291,9 @@ def _diagnostics_to_proto(side: SideDiagnostics) -> job_pb2.SideDiagnostics:
         duplicate_key_examples=side.duplicate_key_examples,
         would_match_trimmed=side.would_match_trimmed,
         would_match_case_folded=side.would_match_case_folded,
+        shared_key_rows=side.shared_key_rows,
+        shared_key_examples=side.shared_key_examples,
+        would_match_normalized=side.would_match_normalized,
     )
 
 
@@ -305,6 +308,9 @@ def _diagnostics_from_proto(message: job_pb2.SideDiagnostics) -> SideDiagnostics
         duplicate_key_examples=tuple(message.duplicate_key_examples),
         would_match_trimmed=message.would_match_trimmed,
         would_match_case_folded=message.would_match_case_folded,
+        shared_key_rows=message.shared_key_rows,
+        shared_key_examples=tuple(message.shared_key_examples),
+        would_match_normalized=message.would_match_normalized,
     )
 
 

@@ -60,7 +60,7 @@ def _pins(staged: Staged) -> dict[str, dict[str, str | int]]:
 
 
 def _info(table: StagedTable, primary_key: Sequence[str]) -> TableInfo:
-    return TableInfo(table.alias, table.schema, tuple(primary_key), table.row_count)
+    return TableInfo.of(table.alias, table.schema, primary_key, table.row_count)
 
 
 def _result(outcome: MatchOutcome, output: str) -> JobResult:

@@ -45,8 +45,8 @@ def check_sql(task: CheckSql) -> SqlCheck:
     """Plan a match query against the real schemas without running it."""
     with _session(task.frame) as session:
         tables = [
-            TableInfo(
-                spec.alias, open_source(spec, session).schema(), tuple(task.primary_keys.get(spec.alias, ()))
+            TableInfo.of(
+                spec.alias, open_source(spec, session).schema(), task.primary_keys.get(spec.alias, ())
             )
             for spec in task.sources
         ]

@@ -33,7 +33,14 @@ from kalla_runner.matching.sql.dialect import quoted, render
 from kalla_runner.matching.sql.engine_errors import CANNOT_PLAN, explain
 from kalla_runner.matching.sql.guard import check_reading
 from kalla_runner.matching.sql.output import Keys, Output, find_keys, name_outputs, outputs_of, top_select
-from kalla_runner.matching.sql.paths import direct_sides, join_keys, one_pass, write_outputs
+from kalla_runner.matching.sql.paths import (
+    direct_sides,
+    join_keys,
+    one_pass,
+    relations_of,
+    rows_query,
+    write_outputs,
+)
 from kalla_runner.matching.sql.resolve import resolve
 from kalla_runner.matching.sql.sandbox import read_query
 from kalla_runner.matching.sql.scope import Resolution, Side, Table, candidates, tables_of
@@ -166,13 +173,20 @@ class _Checked:
     ) -> tuple[MatchPlan, pa.Schema]:
         sides = direct_sides(query, keys, found)
         equalities: tuple[tuple[str, str], ...] = ()
+        tables = (self.left, self.right)
         if sides is not None and isinstance(query, exp.Select):
-            equalities = join_keys(query, sides)
-            rewrite_bands(query, sides, (self.left, self.right), found, typer)
-            query = one_pass(query, sides, (self.left, self.right), found)
+            relations = relations_of(sides)
+            equalities = join_keys(query, relations, keys)
+            if not equalities and all(relation.side for relation in relations):
+                rewrite_bands(query, relations, tables, found, typer)
+            query = one_pass(query, sides, keys, tables, found)
         sql = render(query)
         schema = self._judge(sql, hidden=sides is not None, allow_quadratic=allow_quadratic)
         names = tuple(output.name for output in outputs)
+        rows_sql, numbered = "", (False, False)
+        if sides is None:
+            query, numbered = rows_query(query, keys, found)
+            rows_sql = render(query) if any(numbered) else ""
         plan = MatchPlan(
             path="general" if sides is None else "one_pass",
             sql=sql,
@@ -184,6 +198,8 @@ class _Checked:
             added_columns=tuple(o.name for o in outputs if o.added),
             join_keys=equalities,
             uses_side_names=self._side_names(query),
+            rows_sql=rows_sql,
+            numbered=numbered,
         )
         return plan, schema
 

@@ -16,6 +16,8 @@ from kalla_runner.matching.hashes import Hashes, hash_rows
 from kalla_runner.matching.tables import Table
 
 EXAMPLES: Final = 5
+_LOOK: Final = 200
+"""Rows that are looked at for each example."""
 
 _MARK_BITS: Final = 22
 _MARK_SHIFT: Final = np.uint64(64 - _MARK_BITS)
@@ -42,13 +44,36 @@ class KeyFacts:
     labels: Rows
     examples: tuple[str, ...]
 
-    def close(self, matched: Bits) -> None:
-        """Mark every row whose key is that of a marked row, in place."""
-        if not self.duplicated:
-            return
+    def shares(self, matched: Bits) -> bool:
+        """Whether a marked row has the key of another row."""
+        return bool(matched[self.rows].any())
+
+    def sharing(self, matched: Bits) -> Rows:
+        """The numbers of the rows without a mark whose key is that of a marked row."""
+        return self.rows[self._of_keys(matched) & ~matched[self.rows]]
+
+    def narrow(self, matched: Bits, seen: Bits) -> Rows:
+        """Leave of the marked rows of a duplicated key only those that are seen, in place.
+
+        Args:
+            matched: marks by key: a key has all its rows marked, or none.
+            seen: the rows that are known to be in the result.
+
+        Returns:
+            Of each marked key none of whose rows is seen, all rows but the first: they keep their marks,
+            and which of them are in the result is not known.
+        """
+        known = self._of_keys(seen)
+        matched[self.rows] &= seen[self.rows] | ~known
+        unsure = np.flatnonzero(matched[self.rows] & ~known)
+        _, firsts = np.unique(self.labels[unsure], return_index=True)
+        return self.rows[np.delete(unsure, firsts)]
+
+    def _of_keys(self, marks: Bits) -> Bits:
+        """For each of `rows` whether some row of its key has a mark."""
         keys = np.zeros(self.duplicated, dtype=np.bool_)
-        keys[self.labels[matched[self.rows]]] = True
-        matched[self.rows] |= keys[self.labels]
+        keys[self.labels[marks[self.rows]]] = True
+        return keys[self.labels]
 
 
 def key_facts(table: Table, key: Sequence[str]) -> KeyFacts:
@@ -68,6 +93,18 @@ def key_facts(table: Table, key: Sequence[str]) -> KeyFacts:
     rows, values = candidates[kept], values.filter(pa.array(kept))
     duplicated, labels = np.unique(labels[kept], return_inverse=True)
     return KeyFacts(null_rows, len(duplicated), rows, labels.astype(np.int64), _examples(values, labels))
+
+
+def key_examples(table: Table, key: Sequence[str], rows: Rows) -> tuple[str, ...]:
+    """The keys of some rows as text, each once: at most EXAMPLES.
+
+    Args:
+        table: the rows.
+        key: the key's columns.
+        rows: numbers of rows, ascending.
+    """
+    values = _take(table, key, rows[: EXAMPLES * _LOOK])
+    return _examples(values, _labels(values)[0]) if values.num_rows else ()
 
 
 def _strictly_increasing(batches: Sequence[Sequence[pa.Array]]) -> bool:

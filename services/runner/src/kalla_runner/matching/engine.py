@@ -21,11 +21,11 @@ import numpy as np
 import pyarrow as pa
 from kalla_common.domain import SideDiagnostics
 
-from kalla_runner.matching.duplicates import Bits, KeyFacts, key_facts
+from kalla_runner.matching.duplicates import KeyFacts, Rows, key_examples, key_facts
 from kalla_runner.matching.failures import engine_failures
 from kalla_runner.matching.keyed import match_by_keys
 from kalla_runner.matching.limits import Limits
-from kalla_runner.matching.matched import MatchedRows, MatchQuery, match_in_one_pass, quoted
+from kalla_runner.matching.matched import Marks, MatchedRows, MatchQuery, match_in_one_pass, quoted
 from kalla_runner.matching.near import NearMatches, near_matches
 from kalla_runner.matching.plan import MatchPlan, TableInfo
 from kalla_runner.matching.progress import LOADED, QUERIED, UNMATCHED, MatchProgress, Ticker
@@ -123,11 +123,13 @@ class _Side:
         self.path = path
         self.facts = facts
         self.matched_rows = 0
+        self.shared: Rows = np.empty(0, dtype=np.int64)
 
-    def write_unmatched(self, matched: Bits, written: Callable[[int], None]) -> WrittenFile:
-        """Write the rows without a mark, after every row of a matched key has got one."""
-        self.facts.result().close(matched)
+    def write_unmatched(self, marks: Marks, written: Callable[[int], None]) -> WrittenFile:
+        """Write the rows without a mark."""
+        matched = marks.matched
         self.matched_rows = int(np.count_nonzero(matched))
+        self.shared = np.union1d(self.facts.result().sharing(matched), marks.unsure)
         start = 0
         with ParquetSink(self.path, self.table.schema) as sink:
             for batch in self.table.batches:
@@ -149,6 +151,9 @@ class _Side:
             duplicate_key_examples=facts.examples,
             would_match_trimmed=near.trimmed,
             would_match_case_folded=near.case_folded,
+            shared_key_rows=len(self.shared),
+            shared_key_examples=key_examples(self.table, self.info.primary_key, self.shared),
+            would_match_normalized=near.normalized,
         )
 
 
@@ -196,14 +201,22 @@ class _Match:
 
     def _load(self, staged: Sequence[StagedTable]) -> dict[str, Table]:
         scratch, budget = self.folder / SCRATCH, self.limits.held_bytes
-        loading = [self.pool.submit(Table.load, table, scratch, budget, self.closing) for table in staged]
+        sides = {info.alias: info for info in (self.plan.left, self.plan.right)}
+        loading = [
+            self.pool.submit(
+                Table.load,
+                table,
+                scratch,
+                budget,
+                self.closing,
+                row_column=sides[table.alias].row_column if table.alias in sides else "",
+            )
+            for table in staged
+        ]
         tables = {table.alias: table for table in (future.result() for future in loading)}
         for alias, table in tables.items():
             for name in self._names(alias):
-                numbered = self.plan.path == "one_pass" and alias in (
-                    self.plan.left.alias,
-                    self.plan.right.alias,
-                )
+                numbered = alias in sides and (self.plan.path == "one_pass" or bool(self.plan.rows_sql))
                 batches = table.numbered() if numbered else table.plain()
                 self.session.register_record_batches(quoted(name), partitioned(batches, self.limits.threads))
         return tables
@@ -230,7 +243,12 @@ class _Match:
                 finishing = self.pool.submit(sink.finish)
             else:
                 finishing = Future[WrittenFile]()
-                found = match_by_keys(query, sink, lambda: _finished(sink, finishing))
+                found = match_by_keys(
+                    query,
+                    sink,
+                    lambda: _finished(sink, finishing),
+                    lambda: (left.facts.result(), right.facts.result()),
+                )
             written = self._unmatched_progress(found, left, right)
             files = [
                 self.pool.submit(side.write_unmatched, marks, written)

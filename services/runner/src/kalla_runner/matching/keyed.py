@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,9 +14,9 @@ import pyarrow.types as pt
 from datafusion import SessionContext
 from kalla_common.errors import Code, KallaError
 
-from kalla_runner.matching.duplicates import Bits
-from kalla_runner.matching.matched import MatchedRows, MatchQuery, quoted, row_numbers
-from kalla_runner.matching.plan import ROW_COLUMN, TableInfo
+from kalla_runner.matching.duplicates import Bits, KeyFacts, Rows
+from kalla_runner.matching.matched import Marks, MatchedRows, MatchQuery, quoted, row_numbers
+from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, ROW_COLUMN, TableInfo
 from kalla_runner.matching.tables import Table, partitioned
 from kalla_runner.outputs.writer import ParquetSink
 
@@ -25,13 +25,21 @@ _SIDE: Final = "__kalla_side"
 _PARTITIONS: Final = 2
 
 
-def match_by_keys(query: MatchQuery, sink: ParquetSink, finish: Callable[[], Path]) -> MatchedRows:
+def match_by_keys(
+    query: MatchQuery,
+    sink: ParquetSink,
+    finish: Callable[[], Path],
+    facts: Callable[[], tuple[KeyFacts, KeyFacts]],
+) -> MatchedRows:
     """Run a query, then mark the rows of both sides whose primary key is in its output.
+
+    Where such a key is that of several rows, the query runs once more with the numbers of its rows.
 
     Args:
         query: the query.
         sink: where the matched rows go.
         finish: completes the sink's file and returns its path.
+        facts: what the keys of the left and of the right side are like.
 
     Raises:
         KallaError: KEYS_NOT_SELECTED if a key column of the output cannot be compared with the key.
@@ -52,9 +60,47 @@ def match_by_keys(query: MatchQuery, sink: ParquetSink, finish: Callable[[], Pat
     query.run(sink, keep)
     query.session.register_parquet(_KEYS, finish())
     try:
-        return MatchedRows(rows, left.marks(query.session), right.marks(query.session))
+        by_key = left.marks(query.session), right.marks(query.session)
     finally:
         query.session.deregister_table(_KEYS)
+    shared = [one.shares(marks) for one, marks in zip(facts(), by_key, strict=True)]
+    seen = _seen_rows(query, (left, right), shared)
+    marks = [
+        Marks(matched, one.narrow(matched, numbers))
+        for one, matched, numbers in zip(facts(), by_key, seen, strict=True)
+    ]
+    return MatchedRows(rows, marks[0], marks[1])
+
+
+def _seen_rows(
+    query: MatchQuery, keys: tuple[_WrittenKey, _WrittenKey], shared: Sequence[bool]
+) -> tuple[Bits, Bits]:
+    """Mark the rows that the query's rows come from, on the sides where it is asked for and can be told."""
+    seen = np.zeros(query.left.rows, dtype=np.bool_), np.zeros(query.right.rows, dtype=np.bool_)
+    plan = query.plan
+    wanted = [
+        (name, marks)
+        for name, marks, can, needed in zip(
+            (LEFT_ROW, RIGHT_ROW), seen, plan.numbered, shared, strict=True
+        )
+        if can and needed
+    ]
+    if not wanted:
+        return seen
+    for found in query.with_numbers().execute_stream():
+        batch = found.to_pyarrow()
+        names = [*plan.output_columns, *batch.schema.names[len(plan.output_columns) :]]
+        kept = keys[1].present(keys[0].present(batch.rename_columns(names)))
+        for name, marks in wanted:
+            marks[_numbers(kept.column(name))] = True
+    return seen
+
+
+def _numbers(column: pa.Array) -> Rows:
+    """Row numbers out of a column of them, or of lists of them."""
+    while pt.is_list(column.type) or pt.is_large_list(column.type):
+        column = pc.call_function("list_flatten", [column])
+    return column.drop_null().to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 class _WrittenKey:

@@ -18,12 +18,26 @@ from kalla_runner.outputs.writer import ParquetSink
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """The matched rows of one side.
+
+    Attributes:
+        matched: one flag for each row of the source.
+        unsure: numbers of marked rows that share their key with another one, where the query does not
+            say which of them it matched.
+    """
+
+    matched: Bits
+    unsure: Rows
+
+
+@dataclass(frozen=True, slots=True)
 class MatchedRows:
-    """What a query gave: its rows (already in the sink), and marks by row number for each side."""
+    """What a query gave: its rows (already in the sink), and the matched rows of both sides."""
 
     rows: int
-    left: Bits
-    right: Bits
+    left: Marks
+    right: Marks
 
 
 class MatchQuery:
@@ -46,6 +60,10 @@ class MatchQuery:
         self._input_rows = sum(table.rows for table in tables.values())
         self._ticker = ticker
         self._frame = self._with_both_keys(session.sql(plan.sql))
+
+    def with_numbers(self) -> DataFrame:
+        """The query's columns and the numbers of the rows behind them, as `MatchPlan.rows_sql` states."""
+        return self._with_both_keys(self.session.sql(self.plan.rows_sql))
 
     def _with_both_keys(self, frame: DataFrame) -> DataFrame:
         if self.plan.path == "one_pass":
@@ -92,7 +110,9 @@ def match_in_one_pass(query: MatchQuery, sink: ParquetSink) -> MatchedRows:
         right[row_numbers(batch, RIGHT_ROW)] = True
         return batch.select(range(count))
 
-    return MatchedRows(query.run(sink, mark), left, right)
+    rows = query.run(sink, mark)
+    none = np.empty(0, dtype=np.int64)
+    return MatchedRows(rows, Marks(left, none), Marks(right, none))
 
 
 def row_numbers(batch: pa.RecordBatch, name: str) -> Rows:

@@ -1,4 +1,4 @@
-"""How many unmatched rows would find a partner if spaces or letter case in their join keys did not count.
+"""How many unmatched rows would match if spaces, letter case or Unicode form of join keys did not count.
 
 Only unmatched rows of both sides are looked at: a partner that is matched already is no break's cause.
 """
@@ -28,6 +28,21 @@ _RIGHT: Final = "__kalla_unmatched_right"
 _SIDE: Final = "__kalla_is_right"
 
 _T = TypeVar("_T", bound=np.generic)
+Change = Callable[[pa.Array], pa.Array]
+
+
+def _trim(texts: pa.Array) -> pa.Array:
+    return pc.call_function("utf8_trim_whitespace", [texts])
+
+
+def _fold(texts: pa.Array) -> pa.Array:
+    return pc.call_function("utf8_lower", [texts])
+
+
+def _normalize(texts: pa.Array) -> pa.Array:
+    if pc.call_function("all", [pc.call_function("string_is_ascii", [texts])]).as_py() is not False:
+        return texts  # it is its own only form, and looking is a tenth of the work
+    return pc.call_function("utf8_normalize", [texts], pc.Utf8NormalizeOptions("NFC"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,7 @@ class NearMatches:
 
     trimmed: int = 0
     case_folded: int = 0
+    normalized: int = 0
 
 
 def near_matches(
@@ -64,8 +80,8 @@ def near_matches(
             rows.add(batch.to_pyarrow())
     keys = _Keys([batch for batch in rows.batches() if batch.num_rows])
     with ThreadPoolExecutor(2) as pool:
-        trimmed, folded = pool.map(keys.near, ("utf8_trim_whitespace", "utf8_lower"))
-    return NearMatches(trimmed[0], folded[0]), NearMatches(trimmed[1], folded[1])
+        trimmed, folded, normal = pool.map(keys.near, (_trim, _fold, _normalize))
+    return NearMatches(trimmed[0], folded[0], normal[0]), NearMatches(trimmed[1], folded[1], normal[1])
 
 
 def _both_sides(join_keys: Sequence[tuple[str, str]]) -> str:
@@ -90,10 +106,10 @@ class _Keys:
         )
         self._raw = self._hashes(None)
 
-    def _hashes(self, function: str | None) -> Hashes:
+    def _hashes(self, function: Change | None) -> Hashes:
         return _joined([hash_rows(_normal(batch, function)) for batch in self._batches], np.uint64)
 
-    def near(self, function: str) -> tuple[int, int]:
+    def near(self, function: Change) -> tuple[int, int]:
         """Rows of the left and of the right side with a partner that is equal under `function` only."""
         if self._columns is None:
             return 0, 0
@@ -106,7 +122,7 @@ class _Keys:
         left, right = rows[~self._is_right[rows]], rows[self._is_right[rows]]
         return self._count(function, normal, left, right), self._count(function, normal, right, left)
 
-    def _count(self, function: str, normal: Hashes, rows: Rows, others: Rows) -> int:
+    def _count(self, function: Change, normal: Hashes, rows: Rows, others: Rows) -> int:
         """How many of `rows` have a partner among `others`: one witness each is looked for, and compared."""
         if not rows.size or not others.size:
             return 0
@@ -121,7 +137,7 @@ class _Keys:
         other = self._raw[witness] != self._raw[rows]
         return int(np.count_nonzero(self._equal(function, rows[other], witness[other])))
 
-    def _equal(self, function: str, rows: Rows, witnesses: Rows) -> Bits:
+    def _equal(self, function: Change, rows: Rows, witnesses: Rows) -> Bits:
         equal = np.ones(len(rows), dtype=np.bool_)
         if self._columns is None or not rows.size:
             return equal
@@ -131,9 +147,9 @@ class _Keys:
         return equal
 
 
-def _normal(rows: pa.RecordBatch | pa.Table, function: str | None) -> list[pa.Array]:
+def _normal(rows: pa.RecordBatch | pa.Table, function: Change | None) -> list[pa.Array]:
     return [
-        pc.call_function(function, [column]) if function and pt.is_string(column.type) else column
+        function(column) if function and pt.is_string(column.type) else column
         for column in rows.columns[1:]
     ]
 

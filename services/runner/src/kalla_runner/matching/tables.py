@@ -14,7 +14,7 @@ import pyarrow.types as pt
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.filters import check_filters, filter_batches
-from kalla_runner.matching.plan import ROW_COLUMN
+from kalla_runner.matching.plan import ROW_COLUMN, numbered_schema
 from kalla_runner.staging import StagedTable
 from kalla_runner.storage import storage_errors
 
@@ -87,7 +87,9 @@ class Table:
         self.rows = sum(batch.num_rows for batch in batches)
 
     @classmethod
-    def load(cls, staged: StagedTable, scratch: Path, budget: int, closing: ExitStack) -> Self:
+    def load(
+        cls, staged: StagedTable, scratch: Path, budget: int, closing: ExitStack, *, row_column: str = ""
+    ) -> Self:
         """Bring a staged table into reach.
 
         Args:
@@ -95,17 +97,22 @@ class Table:
             scratch: folder for what does not fit in memory; made if needed.
             budget: bytes of decoded rows that may stay in memory.
             closing: closes the files at the end of the run.
+            row_column: the column to add, if any: each row's number among those that were read, from 1
+                and before the filters, int64.
 
         Raises:
             KallaError: INVALID_FILTER, INVALID_DATA if a file cannot be read, CONSERVATION_FAILED if the
                 files do not hold the stated number of rows, STORAGE_FULL.
         """
         counted = _Counted(_read(staged, closing))
+        schema, rows = staged.schema, iter(counted)
+        if row_column:
+            schema, rows = numbered_schema(schema, row_column), _with_numbers(rows, row_column)
         if staged.format == "arrow" and not staged.filters:
-            kept = list(counted)
+            kept = list(rows)
         else:
-            store = RowStore(staged.schema, scratch / f"{staged.files[0].name}.{id(staged)}", budget, closing)
-            for batch in filter_batches(iter(counted), check_filters(staged.filters, staged.schema)):
+            store = RowStore(schema, scratch / f"{staged.files[0].name}.{id(staged)}", budget, closing)
+            for batch in filter_batches(rows, check_filters(staged.filters, staged.schema)):
                 store.add(batch)
             kept = store.batches()
         if counted.rows != staged.row_count:
@@ -115,7 +122,7 @@ class Table:
                 f"{counted.rows}; run the reconciliation again.",
                 source=staged.alias,
             )
-        return cls(staged.alias, staged.schema, [part for batch in kept for part in _sliced(batch)])
+        return cls(staged.alias, schema, [part for batch in kept for part in _sliced(batch)])
 
     def plain(self) -> list[pa.RecordBatch]:
         """The batches, at least one; a column without any NULL says so in their schema.
@@ -143,6 +150,16 @@ class Table:
             numbered.append(batch.append_column(pa.field(ROW_COLUMN, pa.uint64(), nullable=False), numbers))
             start += batch.num_rows
         return numbered
+
+
+def _with_numbers(batches: Iterator[pa.RecordBatch], name: str) -> Iterator[pa.RecordBatch]:
+    start = 1
+    for batch in batches:
+        numbers = pa.array(np.arange(start, start + batch.num_rows, dtype=np.int64))
+        yield pa.RecordBatch.from_arrays(
+            [*batch.columns, numbers], schema=numbered_schema(batch.schema, name)
+        )
+        start += batch.num_rows
 
 
 def partitioned(batches: Sequence[pa.RecordBatch], count: int) -> list[list[pa.RecordBatch]]:

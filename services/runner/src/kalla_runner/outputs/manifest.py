@@ -93,8 +93,10 @@ class Manifest:
 
 
 def _side(document: dict[str, Any]) -> SideDiagnostics:
-    examples = tuple(document.pop("duplicate_key_examples"))
-    return SideDiagnostics(**document, duplicate_key_examples=examples)
+    examples = {
+        name: tuple(document.pop(name, ())) for name in ("duplicate_key_examples", "shared_key_examples")
+    }
+    return SideDiagnostics(**document, **examples)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

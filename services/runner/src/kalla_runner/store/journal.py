@@ -112,7 +112,9 @@ def result_from_json(tree: dict[str, Any]) -> JobResult:
 
 def _side(tree: dict[str, Any]) -> SideDiagnostics:
     values = dict(tree)
-    values["duplicate_key_examples"] = tuple(tree["duplicate_key_examples"])
+    for examples in ("duplicate_key_examples", "shared_key_examples"):
+        # Older runners wrote fewer figures; what is missing has its default.
+        values[examples] = tuple(tree.get(examples, ()))
     return SideDiagnostics(**values)
 
 

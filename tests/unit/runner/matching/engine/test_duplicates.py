@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kalla_runner.matching import duplicates
-from kalla_runner.matching.duplicates import KeyFacts, key_facts
+from kalla_runner.matching.duplicates import KeyFacts, key_examples, key_facts
 from kalla_runner.matching.tables import Table
 
 KEYS = st.lists(
@@ -99,11 +99,36 @@ def test_rising_within_batches_but_not_across_them_is_not_taken_for_unique() -> 
     assert (facts.duplicated, facts.rows.tolist()) == (1, [2, 3])
 
 
-def test_trap_20_all_rows_of_a_matched_key_are_matched() -> None:
+def test_rows_that_share_the_key_of_a_matched_row_are_named() -> None:
     facts = key_facts(table({"k": pa.array(["a", "b", "a", "c", "b", "a"])}), ("k",))
     marks = np.array([False, False, True, True, False, False])
-    facts.close(marks)
-    assert marks.tolist() == [True, False, True, True, False, True]
+    assert facts.sharing(marks).tolist() == [0, 5]
+    assert marks.tolist() == [False, False, True, True, False, False]
+
+
+def test_marks_by_key_are_narrowed_to_the_rows_that_are_seen() -> None:
+    facts = key_facts(table({"k": pa.array(["a", "b", "a", "c", "b", "a"])}), ("k",))
+    by_key = np.array([True, True, True, True, True, True])
+    seen = np.array([False, False, True, False, False, False])
+    assert facts.shares(by_key)
+    # Of a one row is seen; of b none is, so that its first row and its second may be the matched one.
+    assert facts.narrow(by_key, seen).tolist() == [4]
+    assert by_key.tolist() == [False, True, True, True, True, False]
+
+
+def test_a_key_of_one_row_shares_nothing() -> None:
+    facts = key_facts(table({"k": pa.array(["a", "b", "b"])}), ("k",))
+    marks = np.array([True, False, False])
+    assert not facts.shares(marks)
+    assert facts.sharing(marks).tolist() == []
+    assert facts.narrow(marks, np.zeros(3, dtype=np.bool_)).tolist() == []
+    assert marks.tolist() == [True, False, False]
+
+
+def test_examples_of_keys_are_given_once_each() -> None:
+    rows = table({"k": pa.array(["a", "a", "b", "c"]), "n": pa.array([1, 1, 2, 3])})
+    assert key_examples(rows, ("k", "n"), np.array([0, 1, 3])) == ("a, 1", "c, 3")
+    assert key_examples(rows, ("k",), np.array([], dtype=np.int64)) == ()
 
 
 def test_trap_20_a_duplicate_is_found_in_a_batch_of_longer_keys() -> None:

@@ -186,6 +186,21 @@ def test_trap_06_keys_that_cannot_be_added_are_asked_for_by_name(sql: str, part:
             "invoice_id",
             "payment_id",
         ),
+    ],
+)
+def test_keys_are_found_through_queries_and_lists_on_the_general_path(
+    sql: str, left: str, right: str
+) -> None:
+    made = plan(sql)
+    assert made.path == "general"
+    assert made.left_key_columns == (left,)
+    assert made.right_key_columns == (right,)
+    assert LEFT_ROW not in made.sql
+
+
+@pytest.mark.parametrize(
+    ("sql", "left", "right"),
+    [
         (
             (
                 "WITH p AS (SELECT payment_id AS pid, id FROM payments WHERE amount > 0) "
@@ -204,14 +219,14 @@ def test_trap_06_keys_that_cannot_be_added_are_asked_for_by_name(sql: str, part:
         ),
     ],
 )
-def test_keys_are_found_through_queries_and_lists_on_the_general_path(
+def test_keys_and_rows_are_found_through_queries_that_keep_the_rows_of_a_side_apart(
     sql: str, left: str, right: str
 ) -> None:
     made = plan(sql)
-    assert made.path == "general"
+    assert made.path == "one_pass"
     assert made.left_key_columns == (left,)
     assert made.right_key_columns == (right,)
-    assert LEFT_ROW not in made.sql
+    assert made.join_keys == (('"id"', '"id"'),)
 
 
 LEFT = pa.table({"id": [1, 2, 3, None, 5], "k": ["a", "b", None, "a", "e"], "x": [1, 2, 3, 4, 5]})

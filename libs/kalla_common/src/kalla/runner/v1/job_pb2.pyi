@@ -210,6 +210,9 @@ class SideDiagnostics(_message.Message):
     DUPLICATE_KEY_EXAMPLES_FIELD_NUMBER: _builtins.int
     WOULD_MATCH_TRIMMED_FIELD_NUMBER: _builtins.int
     WOULD_MATCH_CASE_FOLDED_FIELD_NUMBER: _builtins.int
+    SHARED_KEY_ROWS_FIELD_NUMBER: _builtins.int
+    SHARED_KEY_EXAMPLES_FIELD_NUMBER: _builtins.int
+    WOULD_MATCH_NORMALIZED_FIELD_NUMBER: _builtins.int
     alias: _builtins.str
     total_rows: _builtins.int
     matched_rows: _builtins.int
@@ -220,9 +223,17 @@ class SideDiagnostics(_message.Message):
     """Unmatched rows whose join key would find a partner if both were trimmed."""
     would_match_case_folded: _builtins.int
     """The same for case-folded keys."""
+    shared_key_rows: _builtins.int
+    """Rows with the primary key of a matched row that the result of the query does not contain themselves."""
+    would_match_normalized: _builtins.int
+    """Unmatched rows whose join key would find a partner if both were in one Unicode form."""
     @_builtins.property
     def duplicate_key_examples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Up to five duplicated keys, each rendered as text."""
+
+    @_builtins.property
+    def shared_key_examples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Up to five of their keys, each rendered as text."""
 
     def __init__(
         self,
@@ -236,10 +247,13 @@ class SideDiagnostics(_message.Message):
         duplicate_key_examples: _abc.Iterable[_builtins.str] | None = ...,
         would_match_trimmed: _builtins.int = ...,
         would_match_case_folded: _builtins.int = ...,
+        shared_key_rows: _builtins.int = ...,
+        shared_key_examples: _abc.Iterable[_builtins.str] | None = ...,
+        would_match_normalized: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "duplicate_key_examples", b"duplicate_key_examples", "duplicate_keys", b"duplicate_keys", "matched_rows", b"matched_rows", "null_key_rows", b"null_key_rows", "total_rows", b"total_rows", "unmatched_rows", b"unmatched_rows", "would_match_case_folded", b"would_match_case_folded", "would_match_trimmed", b"would_match_trimmed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "duplicate_key_examples", b"duplicate_key_examples", "duplicate_keys", b"duplicate_keys", "matched_rows", b"matched_rows", "null_key_rows", b"null_key_rows", "shared_key_examples", b"shared_key_examples", "shared_key_rows", b"shared_key_rows", "total_rows", b"total_rows", "unmatched_rows", b"unmatched_rows", "would_match_case_folded", b"would_match_case_folded", "would_match_normalized", b"would_match_normalized", "would_match_trimmed", b"would_match_trimmed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,7 +18,7 @@ from sqlglot import exp
 from kalla_runner.matching.plan import TableInfo
 from kalla_runner.matching.sql.arithmetic import PLAIN
 from kalla_runner.matching.sql.dialect import bare, expression, literal_text, quoted, render
-from kalla_runner.matching.sql.paths import conditions, join_keys, looks_at_other_rows, reads_only
+from kalla_runner.matching.sql.paths import conditions, looks_at_other_rows, reads_only
 from kalla_runner.matching.sql.scope import Relation, Resolution
 from kalla_runner.matching.sql.tolerance import ToleranceCall
 from kalla_runner.matching.sql.types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
@@ -56,8 +56,8 @@ def rewrite_bands(
     found: Resolution,
     typer: Typer,
 ) -> None:
-    """Join over buckets, in place, where no equality joins the two sides but a band does."""
-    if join_keys(query, sides) or not _inner(query, sides, found):
+    """Join over buckets, in place, where two tables are joined by a band and not by an equality."""
+    if not _inner(query, sides, found):
         return
     for term in conditions(query):
         for band in _bands(term):

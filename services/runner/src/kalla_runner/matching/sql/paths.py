@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from sqlglot import exp
 
-from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, ROW_COLUMN, TableInfo
+from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, TableInfo
 from kalla_runner.matching.sql.dialect import bare, render
+from kalla_runner.matching.sql.lineage import RowPath, trace_rows
 from kalla_runner.matching.sql.output import Keys, Output, is_row_wise, leftmost, scope_of
 from kalla_runner.matching.sql.scope import Relation, Resolution, own_parts
 
@@ -29,51 +30,82 @@ def write_outputs(query: exp.Query, outputs: Sequence[Output]) -> None:
 
 def direct_sides(
     query: exp.Query, keys: tuple[Keys, Keys], found: Resolution
-) -> tuple[Relation, Relation] | None:
-    """The two sides where each row of the query is one row of each: what the one_pass path needs."""
-    scope = scope_of(query, found)
-    if scope is None or not is_row_wise(query, found):
+) -> tuple[RowPath, RowPath] | None:
+    """Where each row of the query is one row of each side, the way of both: what the one_pass path needs."""
+    if not isinstance(query, exp.Select) or not is_row_wise(query, found):
         return None
-    pair: list[Relation] = []
-    for side, key in zip(("left", "right"), keys, strict=True):
-        direct = [r for r in scope.relations if r.side == side and r.visible]
-        if len(direct) != 1:
-            return None
-        origin = direct[0].columns[0].origin
-        if origin is None or origin.instance != key.instance:
-            return None
-        pair.append(direct[0])
-    return pair[0], pair[1]
+    left = trace_rows(query, keys[0].instance, LEFT_ROW, found)
+    right = trace_rows(query, keys[1].instance, RIGHT_ROW, found)
+    if left is None or right is None or left.listed or right.listed:
+        return None
+    return (left, right) if left.exact and right.exact else None
+
+
+def relations_of(paths: tuple[RowPath, RowPath]) -> tuple[Relation, Relation]:
+    """The items of FROM that both sides come from in a query of the one_pass path."""
+    left, right = paths[0].relation, paths[1].relation
+    assert left is not None  # noqa: S101  # only a set operation has none
+    assert right is not None  # noqa: S101
+    return left, right
 
 
 def one_pass(
     query: exp.Select,
-    sides: tuple[Relation, Relation],
+    paths: tuple[RowPath, RowPath],
+    keys: tuple[Keys, Keys],
     tables: tuple[TableInfo, TableInfo],
     found: Resolution,
 ) -> exp.Select:
     """Add the row numbers of both sides, and keep only rows in which both keys are present."""
-    columns = [
-        exp.alias_(exp.column(ROW_COLUMN, table=relation.name, quoted=True), name, quoted=True)
-        for relation, name in zip(sides, (LEFT_ROW, RIGHT_ROW), strict=True)
-    ]
     present = [
-        exp.Not(this=exp.Is(this=exp.column(key, table=relation.name, quoted=True), expression=exp.Null()))
-        for relation, table in zip(sides, tables, strict=True)
-        for key in table.primary_key
+        exp.Not(this=exp.Is(this=exp.column(name, table=relation.name, quoted=True), expression=exp.Null()))
+        for relation, key, table in zip(relations_of(paths), keys, tables, strict=True)
+        for name in _named(relation, key.instance, table.primary_key)
     ]
     condition = exp.and_(*present, copy=False)
+    for path in paths:
+        path.apply()
     if not looks_at_other_rows(query, found):
-        for column in columns:
-            query.append("expressions", column)
         query.where(condition, append=True, copy=False)
         return query
-    names = [p.alias for p in query.expressions] + [LEFT_ROW, RIGHT_ROW]
-    for column in (*columns, exp.alias_(condition, _PRESENT, quoted=True)):
-        query.append("expressions", column)
+    names = [p.alias for p in query.expressions]
+    query.append("expressions", exp.alias_(condition, _PRESENT, quoted=True))
     outer = exp.select(*(exp.column(n, table=_MATCH, quoted=True) for n in names))
     outer = outer.from_(query.subquery(exp.to_identifier(_MATCH, quoted=True), copy=False), copy=False)
     return outer.where(exp.column(_PRESENT, table=_MATCH, quoted=True), copy=False)
+
+
+def rows_query(
+    query: exp.Query, keys: tuple[Keys, Keys], found: Resolution
+) -> tuple[exp.Query, tuple[bool, bool]]:
+    """The query with the row numbers behind each of its rows, or lists of them, where it can yield them.
+
+    Returns:
+        The query, changed in place; for each side whether LEFT_ROW or RIGHT_ROW is among its columns.
+    """
+    paths = [
+        trace_rows(query, key.instance, name, found)
+        for key, name in zip(keys, (LEFT_ROW, RIGHT_ROW), strict=True)
+    ]
+    for path in paths:
+        if path is not None:
+            path.apply()
+    return query, (paths[0] is not None, paths[1] is not None)
+
+
+def _named(relation: Relation, instance: tuple[int, ...], columns: Sequence[str]) -> list[str]:
+    """What columns of a source are called in an item of FROM."""
+    names = source_columns(relation, instance)
+    return [next(name for name, column in names.items() if column == wanted) for wanted in columns]
+
+
+def source_columns(relation: Relation, instance: tuple[int, ...]) -> dict[str, str]:
+    """The columns of an item of FROM that are those of one use of a source, with their names there."""
+    return {
+        column.name: column.origin.column
+        for column in relation.columns
+        if column.origin is not None and column.origin.instance == instance and not column.origin.listed
+    }
 
 
 def looks_at_other_rows(query: exp.Select, found: Resolution) -> bool:
@@ -105,21 +137,28 @@ def conditions(query: exp.Select) -> Iterator[exp.Expr]:
         yield from conjuncts(where.this)
 
 
-def join_keys(query: exp.Select, sides: tuple[Relation, Relation]) -> tuple[tuple[str, str], ...]:
-    """The equalities between the two sides, over unqualified quoted columns of each."""
-    names = (sides[0].name, sides[1].name)
+def join_keys(
+    query: exp.Select, sides: tuple[Relation, Relation], keys: tuple[Keys, Keys]
+) -> tuple[tuple[str, str], ...]:
+    """The equalities between the two sides, over unqualified quoted columns of their tables."""
+    names = [source_columns(relation, key.instance) for relation, key in zip(sides, keys, strict=True)]
     found: list[tuple[str, str]] = []
     for term in conditions(query):
         equality = bare(term)
         if not isinstance(equality, exp.EQ):
             continue
         for one, two in ((equality.left, equality.right), (equality.right, equality.left)):
-            if reads_only(one, names[0]) and reads_only(two, names[1]):
-                pair = (_unqualified(one), _unqualified(two))
+            if _reads(one, sides[0], names[0]) and _reads(two, sides[1], names[1]):
+                pair = (_over_source(one, names[0]), _over_source(two, names[1]))
                 if pair not in found:
                     found.append(pair)
                 break
     return tuple(found)
+
+
+def _reads(node: exp.Expr, relation: Relation, names: Mapping[str, str]) -> bool:
+    """Whether an expression reads columns that are those of a source, and no others."""
+    return reads_only(node, relation.name) and all(c.name in names for c in node.find_all(exp.Column))
 
 
 def reads_only(node: exp.Expr, relation: str) -> bool:
@@ -128,8 +167,9 @@ def reads_only(node: exp.Expr, relation: str) -> bool:
     return tables == {relation} and node.find(exp.Query) is None
 
 
-def _unqualified(node: exp.Expr) -> str:
+def _over_source(node: exp.Expr, names: Mapping[str, str]) -> str:
     twin = bare(node).copy()
     for column in twin.find_all(exp.Column):
+        column.set("this", exp.to_identifier(names[column.name], quoted=True))
         column.set("table", None)
     return render(twin)
