@@ -102,9 +102,9 @@ class Callbacks:
 class ProgressSender:
     """Sends the newest progress of one job: a few times a second at most, and the last of each stage.
 
-    What is newest is kept for each source apart, or two sources staged at once would hide
-    each other. However short a stage is, its last progress is sent before anything of the next
-    one, and before the end of the job.
+    The newest is kept for each source, or two sources staged at once would hide each other.
+    However short a stage is, its last progress is sent before anything of the next one and before
+    the end of the job; of a stage that nothing was sent of yet, the progress of one source is enough.
     """
 
     def __init__(self, callbacks: Callbacks, base_url: str, run_id: str) -> None:
@@ -123,8 +123,10 @@ class ProgressSender:
         """Take note of progress; sent when its time has come."""
         if self._sending is None or self._sent.get(progress.source) == progress:
             return
-        if any(old.stage != progress.stage for old in self._newest.values()):
-            self._ended += self._newest.values()
+        pending = list(self._newest.values())
+        if pending and pending[0].stage != progress.stage:
+            told = any(sent.stage == pending[0].stage for sent in self._sent.values())
+            self._ended += pending if told else pending[-1:]
             self._newest.clear()
             self._hurry.set()
         self._newest[progress.source] = progress
