@@ -29,6 +29,8 @@ PROGRESS_SECONDS: Final = 0.25
 FIRST_RETRY_SECONDS: Final = 0.2
 LAST_RETRY_SECONDS: Final = 300.0
 GONE: Final = 410
+_UNSENT: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""What keeps a message from being sent: the receiver, or a URL that a job of an older version brought."""
 
 
 class Callbacks:
@@ -56,7 +58,7 @@ class Callbacks:
         message_id = f"{body['run_id']}:progress:{body['sequence']}"
         try:
             await self._post(f"{base_url.rstrip('/')}/progress", message_id, body)
-        except httpx.HTTPError as error:
+        except _UNSENT as error:
             log.debug("progress_callback_failed", error=repr(error))
 
     async def deliver(self, base_url: str, message: Mapping[str, Any]) -> bool:
@@ -84,7 +86,7 @@ class Callbacks:
     async def _offer(self, base_url: str, message: Mapping[str, Any]) -> str | None:
         try:
             status = await self._post(f"{base_url}/{message['kind']}", message["id"], message["body"])
-        except httpx.HTTPError as error:
+        except _UNSENT as error:
             return repr(error)
         if 200 <= status < 300:  # noqa: PLR2004 - the 2xx range
             return None
