@@ -8,6 +8,7 @@ from pathlib import Path
 from kalla_common.s3 import checked_bucket, checked_endpoint
 from kalla_common.settings import CommonSettings
 from kalla_common.sites import HostNames, OriginNames
+from kalla_common.uris import base_url_problem
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -81,6 +82,15 @@ class GatewaySettings(CommonSettings):
     @classmethod
     def _is_endpoint(cls, url: str | None) -> str | None:
         return checked_endpoint(url) if url else None
+
+    @field_validator("callback_url")
+    @classmethod
+    def _is_base_url(cls, url: str | None) -> str | None:
+        problem = base_url_problem(url) if url else None
+        if problem is not None:
+            msg = f"callback_url {problem}"
+            raise ValueError(msg)
+        return url.rstrip("/") if url else None
 
     @field_validator("output_root")
     @classmethod

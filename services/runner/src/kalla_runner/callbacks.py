@@ -29,6 +29,8 @@ PROGRESS_SECONDS: Final = 0.25
 FIRST_RETRY_SECONDS: Final = 0.2
 LAST_RETRY_SECONDS: Final = 300.0
 GONE: Final = 410
+_UNSENT: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""What keeps a message from being sent: the receiver, or a URL that a job of an older version brought."""
 
 
 class Callbacks:
@@ -56,7 +58,7 @@ class Callbacks:
         message_id = f"{body['run_id']}:progress:{body['sequence']}"
         try:
             await self._post(f"{base_url.rstrip('/')}/progress", message_id, body)
-        except httpx.HTTPError as error:
+        except _UNSENT as error:
             log.debug("progress_callback_failed", error=repr(error))
 
     async def deliver(self, base_url: str, message: Mapping[str, Any]) -> bool:
@@ -84,7 +86,7 @@ class Callbacks:
     async def _offer(self, base_url: str, message: Mapping[str, Any]) -> str | None:
         try:
             status = await self._post(f"{base_url}/{message['kind']}", message["id"], message["body"])
-        except httpx.HTTPError as error:
+        except _UNSENT as error:
             return repr(error)
         if 200 <= status < 300:  # noqa: PLR2004 - the 2xx range
             return None
@@ -102,9 +104,9 @@ class Callbacks:
 class ProgressSender:
     """Sends the newest progress of one job: a few times a second at most, and the last of each stage.
 
-    What is newest is kept for each source apart, or two sources staged at once would hide
-    each other. However short a stage is, its last progress is sent before anything of the next
-    one, and before the end of the job.
+    The newest is kept for each source, or two sources staged at once would hide each other.
+    However short a stage is, its last progress is sent before anything of the next one and before
+    the end of the job; of a stage that nothing was sent of yet, the progress of one source is enough.
     """
 
     def __init__(self, callbacks: Callbacks, base_url: str, run_id: str) -> None:
@@ -123,8 +125,10 @@ class ProgressSender:
         """Take note of progress; sent when its time has come."""
         if self._sending is None or self._sent.get(progress.source) == progress:
             return
-        if any(old.stage != progress.stage for old in self._newest.values()):
-            self._ended += self._newest.values()
+        pending = list(self._newest.values())
+        if pending and pending[0].stage != progress.stage:
+            told = any(sent.stage == pending[0].stage for sent in self._sent.values())
+            self._ended += pending if told else pending[-1:]
             self._newest.clear()
             self._hurry.set()
         self._newest[progress.source] = progress

@@ -72,7 +72,9 @@ def test_a_job_that_takes_no_time_tells_of_staging_and_of_matching_before_its_en
         assert mine[-1] is end
         staging = [m.body for m in mine if m.body.get("stage") == "staging"]
         matching = [m.body for m in mine if m.body.get("stage") == "matching"]
-        assert {step["source"] for step in staging} == {"invoices", "payments"}
+        assert staging
+        assert all(step["source"] in ("invoices", "payments") for step in staging)
+        assert staging[-1]["progress"] == 1.0
         assert mine[: len(staging)] == [m for m in mine if m.body.get("stage") == "staging"]
         assert matching[-1]["progress"] == 1.0
         assert matching[-1]["matched_count"] == end.body["matched_count"]

@@ -42,13 +42,30 @@ async def test_the_last_progress_of_each_stage_is_sent_however_short_it_was() ->
     end = next_sequence()
     await job.drain(5)
     assert [short(body) for body in sent.bodies] == [
-        ("staging", 1.0, "l"),
         ("staging", 1.0, "r"),
         ("matching", 1.0, None),
     ]
     numbers = [body["sequence"] for body in sent.bodies]
     assert numbers == sorted(set(numbers))
     assert numbers[-1] < end
+
+
+async def test_each_source_of_a_stage_that_was_told_of_is_told_to_its_end() -> None:
+    sent = Sent()
+    job = sender(sent)
+    for fraction in (0.5, 1.0):
+        for source in ("l", "r"):
+            job.offer(JobProgress("staging", fraction, source=source))
+        await asyncio.sleep(0.35 if fraction < 1 else 0)
+    job.offer(JobProgress("matching", 1.0))
+    await job.drain(5)
+    assert [short(body) for body in sent.bodies] == [
+        ("staging", 0.5, "l"),
+        ("staging", 0.5, "r"),
+        ("staging", 1.0, "l"),
+        ("staging", 1.0, "r"),
+        ("matching", 1.0, None),
+    ]
 
 
 async def test_a_stage_that_has_ended_is_told_at_once() -> None:
