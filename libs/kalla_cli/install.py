@@ -1,4 +1,4 @@
-"""Installs packages with pip and says every few seconds how far it is: `python install.py ARGUMENTS OF PIP INSTALL`.
+"""Installs packages with pip and says every few seconds how far it is; takes the arguments of `pip install`.
 
 make runs it before Kalla's packages are there, so it needs nothing but Python. It prints whole lines, in
 a terminal as in a log, and figures that it has counted; pip's own lines are many and stop while it installs.
@@ -59,7 +59,7 @@ class Progress:
         """The state in a few words; `in_place` packages were installed since the start."""
         if self.to_install:
             return f"installing {self.to_install} packages, {min(in_place, self.to_install)} are in place"
-        words = f"found {self.found} packages"
+        words = f"found {self.found} package{'' if self.found == 1 else 's'}"
         return words + (f", downloaded {self.ready} ({self.megabytes:.0f} MB)" if self.ready else "")
 
 
@@ -82,9 +82,9 @@ def main(arguments: list[str]) -> int:
     def stop(number: int, _frame: FrameType | None) -> None:
         pip.send_signal(number)
 
-    # In a terminal Ctrl-C reaches pip by itself.
     signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, lambda *_: None)
+    # In a terminal Ctrl-C reaches pip by itself; its end is waited for.
+    signal.signal(signal.SIGINT, _ignore)
     before, progress = _installed(), Progress()
     reader = threading.Thread(target=_read, args=(pip.stdout, progress), daemon=True)
     reader.start()
@@ -96,6 +96,10 @@ def main(arguments: list[str]) -> int:
     if code == 0:
         _say(begin, f"done, {_installed()} packages are installed")
     return code if code >= 0 else 128 - code
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    pass
 
 
 def _say(begin: float, words: str) -> None:

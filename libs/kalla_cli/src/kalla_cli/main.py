@@ -21,21 +21,39 @@ app = typer.Typer(
     name="kalla",
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="""Reconcile two data sources exactly, with proof that no row was lost.
 
     See it work: `kalla demo`. Work with it: `kalla up`, then `kalla chat`, or the REST API on port 3001.
+    Have your shell complete commands and options: `kalla --install-completion`.
     """,
 )
 
 _errors: Final = Console(stderr=True, highlight=False)
 _SIGNAL_BASE: Final = 128
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"kalla {installed_version('kalla')}")
+        raise typer.Exit
+
+
 HomeOption = Annotated[
     Path,
-    typer.Option("--home", help="Folder of all of Kalla's state.", envvar="KALLA_HOME", show_default=True),
+    typer.Option("--home", help="Folder of all state of Kalla.", envvar="KALLA_HOME", show_default=True),
 ]
+
+
+@app.callback()
+def kalla(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version of Kalla.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Options before the command."""
 
 
 @app.command()
@@ -64,13 +82,13 @@ def up(
         list[Path] | None,
         typer.Option(
             help="Folder below which files may be read and results written; repeatable. "
-            "Default: the working directory. Kalla's home is always allowed."
+            "Default: the working directory. The home is always allowed."
         ),
     ] = None,
     database_url: Annotated[
         str | None,
         typer.Option(
-            help="PostgreSQL of your own for Kalla's state, instead of the embedded one.",
+            help="PostgreSQL of your own for the state of Kalla, instead of the embedded one.",
             envvar="KALLA_DATABASE_URL",
             show_envvar=True,
         ),
@@ -210,11 +228,11 @@ def status(home: HomeOption = Path(DEFAULT_HOME)) -> None:
 
 @app.command()
 def version() -> None:
-    """Print Kalla's version.
+    """Print the version of Kalla.
 
     Example: `kalla version`
     """
-    print(f"kalla {installed_version('kalla')}")
+    _show_version(True)
 
 
 def _own_store(upload_bucket: str | None) -> S3Settings | None:

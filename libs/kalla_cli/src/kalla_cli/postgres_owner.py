@@ -81,7 +81,7 @@ def shared_folder() -> Path:
         KallaError: DATABASE_UNAVAILABLE if it cannot be made.
     """
     try:
-        SHARED.mkdir(mode=0o755, parents=True, exist_ok=True)
+        SHARED.mkdir(mode=0o755, exist_ok=True)
         # The mode of mkdir is cut by the umask.
         SHARED.chmod(0o755)
     except OSError as error:

@@ -28,6 +28,7 @@ from kalla_gateway.recipes.checking import RecipeCheck
 from kalla_gateway.recipes.endpoints import router as recipes_router
 from kalla_gateway.rest.body_limit import BodyLimit
 from kalla_gateway.rest.context import GatewayServices
+from kalla_gateway.rest.documentation import router as documentation_router
 from kalla_gateway.rest.errors import install_error_handlers
 from kalla_gateway.rest.metrics import MetricsMiddleware
 from kalla_gateway.rest.operations import router as operations_router
@@ -95,6 +96,9 @@ def create_app(services: GatewayServices) -> FastAPI:
         version=API_VERSION,
         description="Reconcile two data sources exactly, with proof that no row was lost.",
         redirect_slashes=False,
+        # FastAPI's own pages load scripts from the internet.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.services = services
     for router in (
@@ -106,6 +110,7 @@ def create_app(services: GatewayServices) -> FastAPI:
         chats_router,
         worker_router,
         operations_router,
+        documentation_router,
     ):
         app.include_router(router)
     install_error_handlers(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any, Final, cast
 
 from fastapi import FastAPI, Request
@@ -55,6 +56,12 @@ class JobBody(BaseModel):
 def make_app(jobs: Jobs, metrics: Metrics, readiness: Readiness, sites: Sites) -> FastAPI:
     """The HTTP application; errors leave as {"error", "code", "details"}."""
 
+    async def overview() -> dict[str, Any]:
+        """Say what this is, and where to go on."""
+        paths = ("/api/jobs", "/health", "/ready", "/metrics", "/openapi.json")
+        links = {path.rpartition("/")[2].removesuffix(".json"): path for path in paths}
+        return {"name": app.title, "version": version("kalla"), "ready": readiness.ready, "links": links}
+
     async def health() -> Response:
         """Say that the process runs."""
         return PlainTextResponse("OK")
@@ -78,6 +85,7 @@ def make_app(jobs: Jobs, metrics: Metrics, readiness: Readiness, sites: Sites) -
     _add_errors(app)
     app.add_middleware(SiteGuard, sites=sites)
     body = {"content": {"application/json": {"schema": JobBody.model_json_schema()}}, "required": True}
+    app.get("/", include_in_schema=False)(overview)
     app.get("/health", response_class=PlainTextResponse)(health)
     app.get("/ready", response_class=PlainTextResponse)(ready)
     app.get("/metrics", response_class=PlainTextResponse)(figures)
