@@ -137,7 +137,7 @@ class Subject:
 
 
 def _keys(table: pa.Table, names: Sequence[str]) -> Iterator[Row]:
-    """The keys in some columns; lists of keys are taken apart."""
+    """The keys in some columns, without those that have a NULL; lists of keys are taken apart."""
     for key in rows_of(table.select(names)).elements():
         parts = [cell[1] if isinstance(cell, tuple) and cell[0] == "list" else (cell,) for cell in key]
-        yield from zip(*parts, strict=True)
+        yield from (one for one in zip(*parts, strict=True) if None not in one)

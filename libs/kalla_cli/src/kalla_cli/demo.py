@@ -44,7 +44,7 @@ class _Demo:
         self.console.print(f"[green]✓[/] {text}")
 
 
-def run_demo(home: Path | None, rows: int, seed: int, stop_request: StopRequest) -> None:
+def run_demo(home: Path | None, rows: int, seed: int, stop_request: StopRequest) -> int:
     """Run the demonstration and print it.
 
     Args:
@@ -52,6 +52,9 @@ def run_demo(home: Path | None, rows: int, seed: int, stop_request: StopRequest)
         rows: how many invoices.
         seed: of the data.
         stop_request: how signals are heard of.
+
+    Returns:
+        How many rows share the key of a matched row and were not matched themselves.
 
     Raises:
         Stopped: a signal came.
@@ -69,15 +72,17 @@ def run_demo(home: Path | None, rows: int, seed: int, stop_request: StopRequest)
         with running_stack(options, stop_request) as stack, RestClient(stack.addresses.gateway) as rest:
             demo = _Demo(stack, rest, console)
             demo.step(f"PostgreSQL, runner and gateway are up ({time.monotonic() - begin:.1f} s)")
-            _tell(demo, make_data(rows, seed))
+            shared = _tell(demo, make_data(rows, seed))
     finally:
         if home is None:
             # Inputs, results and logs stay; the database of a demonstration is of no use to anyone.
             remove_data(folder)
     console.print("\nEverything is stopped. Your own data: [bold]kalla up[/], then docs/getting-started.md.")
+    return shared
 
 
-def _tell(demo: _Demo, data: DemoData) -> None:
+def _tell(demo: _Demo, data: DemoData) -> int:
+    """Tell the story; returns how many rows share the key of a matched row without a match of their own."""
     home = demo.stack.home.path
     csv_path = home / "payments.csv"
     write_invoices(data.invoices, demo.stack.database_url, _DATABASE)
@@ -105,6 +110,7 @@ def _tell(demo: _Demo, data: DemoData) -> None:
         for name in ("matched", "unmatched_left", "unmatched_right")
     }
     show_run(demo.console, run, results)
+    return sum(int(run["diagnostics"][side]["shared_key_rows"]) for side in ("left", "right"))
 
 
 def _register(demo: _Demo, alias: str, uri: str, source_type: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from kalla_common.findings import shared_keys
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
@@ -51,6 +52,10 @@ def _show_counts(
     console.print(Padding(table, (0, 0, 1, 2), expand=False))
     pairs = f"[bold]{run['matched_count']:,}[/] pairs match"
     console.print(f"  {pairs}. Every row is accounted for, on both sides.", soft_wrap=True)
+    for side in (left, right):
+        shared = shared_keys(side["alias"], side["shared_key_rows"], side["shared_key_examples"])
+        if shared:
+            console.print(Text(f"  {shared}", style="bold yellow"), soft_wrap=True)
 
 
 def _show_findings(console: Console, left: Mapping[str, Any], right: Mapping[str, Any]) -> None:
@@ -66,6 +71,8 @@ def _show_findings(console: Console, left: Mapping[str, Any], right: Mapping[str
             found.append(f"rows that would match without spaces around: {side['would_match_trimmed']:,}")
         if side["would_match_case_folded"]:
             found.append(f"rows that would match in one case: {side['would_match_case_folded']:,}")
+        if side["would_match_normalized"]:
+            found.append(f"rows that would match in one Unicode form: {side['would_match_normalized']:,}")
         for sentence in found:
             console.print(f"  [yellow]![/] {side['alias']}: {sentence}", soft_wrap=True)
 

@@ -31,6 +31,8 @@ app = typer.Typer(
 
 _errors: Final = Console(stderr=True, highlight=False)
 _SIGNAL_BASE: Final = 128
+SHARED_KEYS: Final = 3
+"""The exit code after a run in which rows share the key of a matched row and were not matched themselves."""
 
 
 def _show_version(asked: bool) -> None:
@@ -144,6 +146,7 @@ def demo(
 
     Makes both, starts Kalla, and does over REST what you would do: register the sources, look at
     them, save a recipe, run it, read the results. The files stay; nothing is left running.
+    It exits with 3 if rows share the key of a matched row and were not matched themselves.
 
     Example: `kalla demo --rows 500000`
     """
@@ -152,7 +155,9 @@ def demo(
     with _sentences(interrupted=_SIGNAL_BASE) as stop_request:
         # The demonstration has a store of its own, whatever the environment says.
         take_s3_settings()
-        run_demo(home, rows, seed, stop_request)
+        shared = run_demo(home, rows, seed, stop_request)
+    if shared:
+        raise typer.Exit(SHARED_KEYS)
 
 
 @app.command()
@@ -185,19 +190,22 @@ def chat(
     - other source
     - run it
 
-    Without a terminal it reads a line a message from standard input and prints plain text; it exits
-    with 1 at the first error.
+    Without a terminal it reads a line a message from standard input and prints plain text. It exits
+    with 1 at the first error, and with 3 if a run completed in which rows share the key of a matched
+    row and were not matched themselves.
 
     Example: `kalla chat --upload invoices.csv --upload payments.csv`
     """
     from kalla_cli.chat.talk import run_chat  # noqa: PLC0415
 
     try:
-        run_chat(url or _gateway_of(home), session, tuple(message or ()), tuple(upload or ()))
+        shared = run_chat(url or _gateway_of(home), session, tuple(message or ()), tuple(upload or ()))
     except KallaError as error:
         _fail(error.message)
     except KeyboardInterrupt:
         sys.exit(_SIGNAL_BASE + 2)
+    if shared:
+        raise typer.Exit(SHARED_KEYS)
 
 
 def _gateway_of(home: Path) -> str:

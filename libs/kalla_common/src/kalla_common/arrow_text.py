@@ -9,6 +9,7 @@ r"""The canonical text of every Arrow value, as the JSON rows and CSV files show
 | date | `2026-01-15` |
 | timestamp | `2026-01-15T10:00:00.25`, with a zone in UTC and `Z`; no fraction if it is zero |
 | time | `10:00:00` |
+| duration | ISO 8601 in seconds, `PT90.5S`, `-PT0.000001S` |
 | binary | `\x` and lower-case hexadecimal digits |
 | list, struct, map | JSON, with the texts above for what JSON has no form of |
 """
@@ -60,6 +61,9 @@ def column_text(array: pa.Array) -> pa.Array:
         return _timestamp_text(array)
     if types.is_time(kind):
         return _trim_fraction(array.cast(pa.string()))
+    if types.is_duration(kind):
+        texts = (None if v is None else _duration(v, kind.unit) for v in array.cast(pa.int64()).to_pylist())
+        return pa.array(texts, pa.string())
     if types.is_binary_view(kind):
         return column_text(array.cast(pa.binary()))
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
@@ -79,6 +83,14 @@ def _decimal_text(array: pa.Array) -> pa.Array:
         return text
     plain = [None if v is None else _plain(v) for v in array.filter(exponents).to_pylist()]
     return pc.replace_with_mask(text, exponents, pa.array(plain, pa.string()))
+
+
+def _duration(count: int, unit: str) -> str:
+    """ISO 8601 for a count of `unit` (s, ms, us or ns)."""
+    digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[unit]
+    whole, rest = divmod(abs(count), 10**digits)
+    fraction = f"{rest:0{digits}}".rstrip("0") if rest else ""
+    return f"{'-' if count < 0 else ''}PT{whole}{'.' if fraction else ''}{fraction}S"
 
 
 def _plain(value: Decimal) -> str:

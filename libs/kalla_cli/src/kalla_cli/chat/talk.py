@@ -32,6 +32,8 @@ class Talk:
     client: ChatClient
     console: Console
     shown: list[Button] = field(default_factory=list)
+    shared_key_rows: int = 0
+    """Of the runs that completed: rows with the key of a matched row that were not matched themselves."""
 
     def resume(self) -> None:
         """Show where a session stands that was begun before."""
@@ -99,6 +101,8 @@ class Talk:
                             bar, description=stage, total=1.0, completed=float(content["progress"] or 0)
                         )
                     case "message":
+                        cards = content["message"].get("cards") or ()
+                        self.shared_key_rows += sum(int(card.get("shared_key_rows") or 0) for card in cards)
                         self._answered(content["message"])
                     case "error":
                         raise KallaError(_code(content["code"]), str(content["error"]))
@@ -112,8 +116,12 @@ class Talk:
         show_buttons(self.console, self.shown)
 
 
-def run_chat(base_url: str, session_id: str, messages: Sequence[str], uploads: Sequence[Path]) -> None:
+def run_chat(base_url: str, session_id: str, messages: Sequence[str], uploads: Sequence[Path]) -> int:
     """Hold a conversation; with `messages` it is theirs alone, else lines are read from standard input.
+
+    Returns:
+        Of a script's runs: how many rows share the key of a matched row and were not matched themselves.
+        Somebody at a terminal has read it.
 
     Raises:
         KallaError: what Kalla answers; in a terminal it is shown, and the conversation goes on.
@@ -129,8 +137,10 @@ def run_chat(base_url: str, session_id: str, messages: Sequence[str], uploads: S
         if messages:
             for message in messages:
                 talk.line(message)
-            return
-        _converse(talk, interactive=sys.stdin.isatty())
+            return talk.shared_key_rows
+        interactive = sys.stdin.isatty()
+        _converse(talk, interactive=interactive)
+        return 0 if interactive else talk.shared_key_rows
     finally:
         talk.client.close()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from kalla_common.domain import SideDiagnostics
 from kalla_common.errors import Code, KallaError
+from kalla_common.findings import duplicated_keys, shared_keys
 from kalla_common.runner.ports import RunnerControl
 
 from kalla_chat.conversation import cards
@@ -51,39 +54,41 @@ async def result_card(run: CatalogRun, control: RunnerControl, state: State) -> 
     """What a completed run gave, in words and as a card."""
     left = state.left.alias if state.left else "left"
     right = state.right.alias if state.right else "right"
+    sides = await _sides(run, control)
     content: dict[str, Any] = {
         "status": run.status,
         "matched_count": run.matched_count,
         "unmatched_left_count": run.unmatched_left_count,
         "unmatched_right_count": run.unmatched_right_count,
         "outputs": run.outputs,
-        "findings": await _findings(run, control),
+        "shared_key_rows": sum(side.shared_key_rows for side in sides),
+        "findings": _findings(sides),
     }
+    shared = [shared_keys(side.alias, side.shared_key_rows, side.shared_key_examples) for side in sides]
     text = (
         f"The run is completed: {counted(run.matched_count, 'pair')} match; "
         f"{counted(run.unmatched_left_count, 'row')} of {left} and "
         f"{counted(run.unmatched_right_count, 'row')} of {right} have no partner. "
-        "Every row is accounted for, on both sides."
+        + " ".join([*filter(None, shared), "Every row is accounted for, on both sides."])
     )
     return text, cards.result_summary(run.run_id, content)
 
 
-async def _findings(run: CatalogRun, control: RunnerControl) -> list[str]:
-    """What the run noticed by the way; none where the runner cannot be asked any more."""
+async def _sides(run: CatalogRun, control: RunnerControl) -> tuple[SideDiagnostics, ...]:
+    """What the run says of both sides; nothing where the runner cannot be asked any more."""
     try:
         result = (await control.job(run.run_id)).result
     except KallaError:
-        return []
-    if result is None:
-        return []
+        return ()
+    return () if result is None else (result.left, result.right)
+
+
+def _findings(sides: Sequence[SideDiagnostics]) -> list[str]:
+    """What the run noticed by the way."""
     found: list[str] = []
-    for side in (result.left, result.right):
+    for side in sides:
         if side.duplicate_keys:
-            examples = ", ".join(side.duplicate_key_examples[:2])
-            found.append(
-                f"{side.alias}: {counted(side.duplicate_keys, 'primary key')} come more than once, "
-                f"such as {examples}."
-            )
+            found.append(duplicated_keys(side.alias, side.duplicate_keys, side.duplicate_key_examples))
         if side.null_key_rows:
             found.append(f"{side.alias}: {counted(side.null_key_rows, 'row')} have no primary key.")
         if side.would_match_trimmed:
@@ -93,5 +98,9 @@ async def _findings(run: CatalogRun, control: RunnerControl) -> list[str]:
         if side.would_match_case_folded:
             found.append(
                 f"{side.alias}: {counted(side.would_match_case_folded, 'row')} would match in one case."
+            )
+        if side.would_match_normalized:
+            found.append(
+                f"{side.alias}: {counted(side.would_match_normalized, 'row')} would match in one Unicode form."
             )
     return found

@@ -115,7 +115,8 @@ class RunDetails(BaseModel):
     updated_at: datetime
     latest_progress: ProgressOut | None
     diagnostics: dict[str, Any] | None = Field(
-        description="Of a completed run: left and right (totals, duplicate and NULL keys), match_path"
+        description="Of a completed run: left and right (totals, rows that share the key of a matched row "
+        "and were not matched themselves, duplicate and NULL keys), match_path"
     )
 
     @classmethod

@@ -31,6 +31,11 @@ def unknown_column(name: str, names: Sequence[str]) -> str:
     return f"its columns are {name_list(names)}."
 
 
+def listed_names(spec: SourceSpec) -> frozenset[str]:
+    """The names that `spec.schema` lists, with and without what may be a type behind them."""
+    return frozenset(spec.schema) | {entry.rpartition(":")[0].strip() for entry in spec.schema if ":" in entry}
+
+
 def declared_types(spec: SourceSpec, names: Sequence[str]) -> dict[str, pa.DataType]:
     """The declared types by column name; every column that `spec.schema` lists must be in `names`.
 

@@ -73,6 +73,14 @@ class ParquetSource(OpenSource):
             fields.append(field.with_type(kind))
         return pa.schema(fields)
 
+    @property
+    def _alike(self) -> bool:
+        """Whether all files have the same columns, in the same order and of the same types."""
+        return all(
+            part.schema.names == self._found.names and part.schema.types == self._found.types
+            for part in self._parts
+        )
+
     @cached_property
     def _schema(self) -> pa.Schema:
         with self._one_state():
@@ -108,7 +116,7 @@ class ParquetSource(OpenSource):
         _ = self._filters  # checked here, so that the engine can rely on them
         progress(0.0)
         total = sum(sum(part.groups) for part in self._parts)
-        decode = bool(self._declared) or any(part.int96 for part in self._parts)
+        decode = bool(self._declared) or any(part.int96 for part in self._parts) or not self._alike
         with self._one_state():
             paths = self._to_disk(folder, progress if not decode else lambda share: progress(share / 2))
         format_, files = "parquet", paths
@@ -196,6 +204,9 @@ class ParquetSource(OpenSource):
     def _exact(self, batch: pa.RecordBatch, schema: pa.Schema, name: str, row: int) -> pa.RecordBatch:
         arrays: list[pa.Array] = []
         for field in schema:
+            if field.name not in batch.schema.names:
+                arrays.append(pa.nulls(batch.num_rows, field.type))
+                continue
             array = batch.column(field.name)
             try:
                 arrays.append(convert_column(array, field.type))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kalla_common.errors import Code, KallaError
 
-from kalla_runner.connectors.parquet_types import plain_type
+from kalla_runner.connectors.parquet_types import common_type, plain_type
 from kalla_runner.connectors.paths import allowed_path, local_path
 from kalla_runner.connectors.type_names import type_name
 from kalla_runner.pinned import PinnedBytes, PinnedFiles, pin_file
@@ -162,43 +162,55 @@ def opened(source: PinnedBytes, unit: Unit = "ns") -> Generator[Any]:
 def batches_of(
     part: ParquetPart, columns: Sequence[str], unit: Unit, first_group: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a file as they lie, from a row group on."""
+    """The rows of a file as they lie, from a row group on: of `columns` those that the file has.
+
+    Where it has none of them, another column comes in their place, for its number of rows.
+    """
+    present = [name for name in columns if name in part.schema.names] or part.schema.names[:1]
     groups = list(range(first_group, len(part.groups)))
     # From far away, no more row groups are asked for than somebody wants rows of.
     at_once = [groups] if part.source.near else [[group] for group in groups]
     with opened(part.source, unit) as file:
         for some in at_once:
-            yield from file.iter_batches(BATCH_ROWS, row_groups=some, columns=list(columns))
+            yield from file.iter_batches(BATCH_ROWS, row_groups=some, columns=present)
 
 
 def joint_schema(parts: Sequence[ParquetPart]) -> pa.Schema:
-    """The one schema of all files; a column may be NULL if it may be in any file.
+    """The one schema of all files: each column in the type that holds the values of all files exactly.
+
+    Columns come in the order in which the files bring them. One that a file does not have is NULL in its
+    rows; a column may be NULL if it may be in any file.
 
     Raises:
-        KallaError: SCHEMA_MISMATCH naming the first file that differs, and how.
+        KallaError: SCHEMA_MISMATCH naming the file and the column that differ, and how.
     """
-    first = parts[0]
-    for part in parts[1:]:
-        if part.schema.names != first.schema.names:
-            problem = f"columns {', '.join(part.schema.names)} instead of {', '.join(first.schema.names)}"
-            raise _differs(part, first, problem)
-        for ours, theirs in zip(first.schema, part.schema, strict=True):
-            if ours.type != theirs.type:
-                problem = f"{ours.name!r} as {type_name(theirs.type)} instead of {type_name(ours.type)}"
-                raise _differs(part, first, problem)
+    origins: dict[str, ParquetPart] = {}
+    fields: dict[str, pa.Field] = {}
+    for part in parts:
+        for field in part.schema:
+            known = fields.get(field.name)
+            if known is None:
+                origins[field.name], fields[field.name] = part, field
+                continue
+            common = common_type(known.type, field.type)
+            if common is None:
+                raise _differs(part, origins[field.name], known, field)
+            fields[field.name] = pa.field(field.name, common, known.nullable or field.nullable)
     return pa.schema(
         [
-            field.with_nullable(any(part.schema.field(number).nullable for part in parts))
-            for number, field in enumerate(first.schema)
+            field if all(name in part.schema.names for part in parts) else field.with_nullable(True)  # noqa: FBT003
+            for name, field in fields.items()
         ]
     )
 
 
-def _differs(part: ParquetPart, first: ParquetPart, problem: str) -> KallaError:
+def _differs(part: ParquetPart, origin: ParquetPart, known: pa.Field, found: pa.Field) -> KallaError:
     return KallaError(
         Code.SCHEMA_MISMATCH,
-        f"All Parquet files of a folder need the same columns, but {part.source.name} has {problem} as in "
-        f"{first.source.name}.",
+        f"The Parquet file {part.source.name} has the column {found.name!r} as {type_name(found.type)}, but "
+        f"{origin.source.name} has it as {type_name(known.type)}, and no type holds both exactly; write both "
+        "with one type.",
+        column=found.name,
     )
 
 
@@ -230,7 +242,14 @@ def int96_unit(parts: Sequence[ParquetPart]) -> Unit:
 def whole_microseconds(parts: Sequence[ParquetPart], column: str) -> bool:
     """Whether all nanosecond timestamps of a column are whole microseconds."""
     for part in parts:
+        if not _has_nanoseconds(part, column):
+            continue
         for batch in batches_of(part, [column], "ns"):
             if (batch.column(0).drop_null().cast(pa.int64()).to_numpy() % 1000).any():
                 return False
     return True
+
+
+def _has_nanoseconds(part: ParquetPart, column: str) -> bool:
+    found = part.schema.field(column).type if column in part.schema.names else None
+    return found is not None and pa.types.is_timestamp(found) and found.unit == "ns"

@@ -13,7 +13,7 @@ import pyarrow as pa
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.text_types import MisfitError, fit
-from kalla_runner.connectors.type_names import decimal_type, is_text, type_name
+from kalla_runner.connectors.type_names import MAX_PRECISION, decimal_type, is_text, type_name
 
 _t: Final[Any] = pa.types
 
@@ -58,6 +58,56 @@ def _nested(data_type: Any) -> pa.DataType:
     if _t.is_map(data_type):
         return pa.map_(plain(data_type.key_field), plain(data_type.item_field))
     return data_type
+
+
+def common_type(one: Any, two: Any) -> pa.DataType | None:
+    """The plain type that holds all values of two plain types exactly, None where there is none.
+
+    Numbers widen, and a column without any value (type null) takes the other type; also inside lists and
+    structs. A struct has the fields of both. Dates, timestamps and text stay what they are.
+    """
+    if one == two:
+        return one
+    if _t.is_null(one) or _t.is_null(two):
+        return two if _t.is_null(one) else one
+    if _t.is_struct(one) and _t.is_struct(two):
+        return _common_struct(one, two)
+    if any(test(one) and test(two) for test in (_t.is_list, _t.is_large_list)):
+        item = common_type(one.value_type, two.value_type)
+        return None if item is None else (pa.list_ if _t.is_list(one) else pa.large_list)(item)
+    if _t.is_floating(one) and _t.is_floating(two):
+        return pa.float64()
+    if _t.is_timestamp(one) and _t.is_timestamp(two):
+        # Microseconds and nanoseconds: what is needed, the values say.
+        return pa.timestamp("ns", one.tz) if one.tz == two.tz else None
+    digits = _digits(one), _digits(two)
+    if digits[0] is None or digits[1] is None:
+        return None
+    if _t.is_integer(one) and _t.is_integer(two) and pa.uint64() not in (one, two):
+        return pa.int64()
+    scale = max(digits[0][1], digits[1][1])
+    precision = max(digits[0][0], digits[1][0]) + scale
+    return decimal_type(precision, scale) if precision <= MAX_PRECISION else None
+
+
+def _digits(data_type: Any) -> tuple[int, int] | None:
+    """Digits before and behind the point of an exact number."""
+    if _t.is_decimal(data_type):
+        return max(data_type.precision - data_type.scale, 0), data_type.scale
+    if _t.is_integer(data_type):
+        return (20, 0) if data_type == pa.uint64() else (19, 0)
+    return None
+
+
+def _common_struct(one: Any, two: Any) -> pa.DataType | None:
+    fields: dict[str, pa.Field] = {}
+    for field in (*one.fields, *two.fields):
+        known = fields.get(field.name)
+        common = field.type if known is None else common_type(known.type, field.type)
+        if common is None:
+            return None
+        fields[field.name] = pa.field(field.name, common)
+    return pa.struct(list(fields.values()))
 
 
 def can_become(found: pa.DataType, wanted: pa.DataType) -> bool:

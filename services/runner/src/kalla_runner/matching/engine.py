@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from kalla_common.domain import SideDiagnostics
 
-from kalla_runner.matching.duplicates import KeyFacts, Rows, key_examples, key_facts
+from kalla_runner.matching.duplicates import EXAMPLES, KeyFacts, Rows, key_examples, key_facts
 from kalla_runner.matching.failures import engine_failures
 from kalla_runner.matching.keyed import match_by_keys
 from kalla_runner.matching.limits import Limits
@@ -124,12 +124,13 @@ class _Side:
         self.facts = facts
         self.matched_rows = 0
         self.shared: Rows = np.empty(0, dtype=np.int64)
+        self.unsure: Rows = np.empty(0, dtype=np.int64)
 
     def write_unmatched(self, marks: Marks, written: Callable[[int], None]) -> WrittenFile:
         """Write the rows without a mark."""
         matched = marks.matched
         self.matched_rows = int(np.count_nonzero(matched))
-        self.shared = np.union1d(self.facts.result().sharing(matched), marks.unsure)
+        self.shared, self.unsure = self.facts.result().sharing(matched), marks.unsure
         start = 0
         with ParquetSink(self.path, self.table.schema) as sink:
             for batch in self.table.batches:
@@ -151,10 +152,16 @@ class _Side:
             duplicate_key_examples=facts.examples,
             would_match_trimmed=near.trimmed,
             would_match_case_folded=near.case_folded,
-            shared_key_rows=len(self.shared),
-            shared_key_examples=key_examples(self.table, self.info.primary_key, self.shared),
+            shared_key_rows=len(self.shared) + len(self.unsure),
+            shared_key_examples=self._shared_examples(),
             would_match_normalized=near.normalized,
         )
+
+    def _shared_examples(self) -> tuple[str, ...]:
+        key = self.info.primary_key
+        unsure = key_examples(self.table, key, self.unsure)
+        named = [f"{text} (the query does not say which of its rows)" for text in unsure]
+        return (*key_examples(self.table, key, self.shared), *named)[:EXAMPLES]
 
 
 class _Match:

@@ -3,7 +3,9 @@
 Kept as they are: integers, floats, decimals, dates, times, timestamps, booleans, utf8, binary,
 lists, structs. Changed, without loss: string and binary views and large text or binary become
 plain ones, dictionaries their values, float16 float32, a column without any type (a bare NULL)
-text. Intervals and durations have no form that all readers know: refused with the cast to write.
+text. A duration is kept: Parquet holds the count of its unit as a 64-bit integer, which is what a reader
+sees that does not look into the Arrow schema beside it. Intervals have no form in Parquet: refused with
+the cast to write.
 
 What some readers make of the kept ones: Spark reads unsigned 64-bit integers as decimal(20, 0) and
 cannot read times of day; decimals of more than 38 digits are for pyarrow, pandas and Polars only.
@@ -57,7 +59,7 @@ def _portable(data_type: pa.DataType, column: str) -> pa.DataType:
         return pa.list_(_child(data_type.value_field, column), data_type.list_size)
     if pt.is_struct(data_type):
         return pa.struct([_child(data_type.field(i), column) for i in range(data_type.num_fields)])
-    if pt.is_interval(data_type) or pt.is_duration(data_type) or pt.is_union(data_type):
+    if pt.is_interval(data_type) or pt.is_union(data_type):
         raise KallaError(
             Code.INVALID_SQL,
             f"The output column {column!r} is of type {data_type}, which Parquet readers do not share; "

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
 from kalla_common.errors import Code, KallaError
 
-from kalla_runner.connectors.csv.records import MalformedError, Record, count_line_ends, read_record
+from kalla_runner.connectors.csv.header import rows_wanted, sentence, suspect
+from kalla_runner.connectors.csv.records import (
+    MalformedError,
+    Record,
+    count_line_ends,
+    read_record,
+    records,
+)
 
 BOM: Final = b"\xef\xbb\xbf"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS: Final = (b",", b";", b"\t", b"|")
 _HEAD_BYTES: Final = 1 << 16
 _LONGEST_HEADER: Final = 1 << 26
+_SEP: Final = re.compile(rb'"?sep=([^\r\n])"?(?:\r\n|\r|\n)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +41,18 @@ class Dialect:
     data_start: int
 
 
-def read_dialect(read_head: Callable[[int], bytes], name: str) -> Dialect:
-    """The dialect, from the file's first record.
+def read_dialect(
+    read_head: Callable[[int], bytes], name: str, vouched: Collection[str] = ()
+) -> Dialect:
+    """The dialect, from the file's first record. Excel's `sep=;` above it names the delimiter.
 
     Args:
         read_head: gives the first n bytes of the file, fewer only if the file is shorter.
         name: the file's name, for errors; `.tsv` says that a tab is the likelier delimiter.
+        vouched: column names that are names even if they look like values.
 
     Raises:
-        KallaError: INVALID_DATA if there is no usable header.
+        KallaError: INVALID_DATA if there is no usable header, or the first record looks like a row.
     """
     size = _HEAD_BYTES
     while True:
@@ -49,10 +61,33 @@ def read_dialect(read_head: Callable[[int], bytes], name: str) -> Dialect:
         start = _content_start(head, name)
         record = _header(head, start, name, complete=whole)
         if record is not None:
+            _check_names(head, *record, name, vouched, complete=whole)
             return _dialect(head, *record, name)
         if size >= _LONGEST_HEADER:
             raise KallaError(Code.INVALID_DATA, f"The header of {name} does not end within 64 MB.")
         size *= 8
+
+
+def _check_names(
+    head: bytes, record: Record, delimiter: bytes, name: str, vouched: Collection[str], *, complete: bool
+) -> None:
+    """Raise INVALID_DATA if the first record is a row like those below it."""
+    names = [field.decode(errors="replace") for field in record.fields]
+    rows: list[list[str]] = []
+    try:
+        for below in records(head, delimiter, blank_lines=False, start=record.end):
+            if below.end == len(head) and not complete:
+                break
+            if len(below.fields) == len(names):
+                rows.append([field.decode(errors="replace") for field in below.fields])
+            if len(rows) == rows_wanted(len(names)):
+                break
+    except MalformedError:
+        pass  # what is wrong with that record is said when it is read
+    why = suspect(names, rows, vouched)
+    if why is not None:
+        line = count_line_ends(head[: record.start]) + 1
+        raise _invalid(sentence(name, line, names, rows, why), line)
 
 
 def _content_start(head: bytes, name: str) -> int:
@@ -64,13 +99,32 @@ def _content_start(head: bytes, name: str) -> int:
     return start
 
 
+def _separator(head: bytes, start: int, name: str) -> tuple[int, bytes] | None:
+    """Where the text begins below a line such as `sep=;`, and the delimiter that it names."""
+    found = _SEP.match(head, start)
+    if found is None:
+        return None
+    if found[1] not in _DELIMITERS:
+        raise _invalid(
+            f"The first line of {name}, sep={found[1].decode(errors='replace')}, names a delimiter that is not "
+            "read; write the file with a comma, a semicolon, a tab or a vertical bar.",
+            1,
+        )
+    return found.end(), found[1]
+
+
 def _header(head: bytes, start: int, name: str, *, complete: bool) -> tuple[Record, bytes] | None:
     """The header and its delimiter; None if more bytes are needed to see its end."""
     if start == len(head):
         if not complete:
             return None
         raise KallaError(Code.EMPTY_FILE, f"The file {name} is empty; its first line must name the columns.")
-    candidates = [_Candidate.of(head, start, delimiter) for delimiter in _DELIMITERS]
+    separator = _separator(head, start, name)
+    if separator is not None:
+        start, only = separator
+    candidates = [
+        _Candidate.of(head, start, delimiter) for delimiter in ((only,) if separator is not None else _DELIMITERS)
+    ]
     likely = b"\t" if ".tsv" in name.lower() else b","
     # The one that splits off the most fields, even if one of them turns out to be malformed.
     best = max(candidates, key=lambda one: (one.fields, one.record is not None, one.delimiter == likely))

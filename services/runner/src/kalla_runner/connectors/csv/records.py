@@ -71,13 +71,13 @@ def read_record(data: Data, position: int, delimiter: bytes) -> Record:
         position += 1
 
 
-def records(data: Data, delimiter: bytes, *, blank_lines: bool) -> Iterator[Record]:
-    """All records of `data`; blank lines count as records only if asked for.
+def records(data: Data, delimiter: bytes, *, blank_lines: bool, start: int = 0) -> Iterator[Record]:
+    """All records of `data` from byte `start` on; blank lines count as records only if asked for.
 
     Raises:
         MalformedError: as `read_record`.
     """
-    position = 0
+    position = start
     while position < len(data):
         record = read_record(data, position, delimiter)
         if blank_lines or record.fields != (b"",) or data[record.start] == QUOTE:

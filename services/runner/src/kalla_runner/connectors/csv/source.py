@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,7 +23,7 @@ from kalla_runner.connectors.csv.passes import BLOCK_BYTES, CsvFile
 from kalla_runner.connectors.csv.records import MalformedError
 from kalla_runner.connectors.csv.sink import even_slices, write_errors
 from kalla_runner.connectors.csv.whole import Known, KnownFiles, guess, read_whole
-from kalla_runner.connectors.declared import declared_types, name_list
+from kalla_runner.connectors.declared import declared_types, listed_names, name_list
 from kalla_runner.connectors.filters import check_filters, filter_batches
 from kalla_runner.connectors.paths import allowed_path
 from kalla_runner.pinned import PinnedBytes, PinnedFiles, pin_file
@@ -69,7 +69,7 @@ class CsvSource(OpenSource):
         self.spec = spec
         self.pin = pinned.pin
         self._pinned = pinned
-        self._files = _read_headers(pinned.parts, block_bytes)
+        self._files = _read_headers(pinned.parts, block_bytes, listed_names(spec))
         self._nearby: tuple[CsvFile, ...] | None = None
         self._closing = session.closing.enter_context(ExitStack())
         self._threads = session.threads
@@ -228,9 +228,11 @@ def _converted(file: CsvFile, reader: ColumnReader, names: Sequence[str]) -> Ite
         raise source.changed() from error
 
 
-def _read_headers(parts: Sequence[PinnedBytes], block_bytes: int) -> tuple[CsvFile, ...]:
+def _read_headers(
+    parts: Sequence[PinnedBytes], block_bytes: int, vouched: Collection[str]
+) -> tuple[CsvFile, ...]:
     def header(part: PinnedBytes) -> CsvFile:
-        dialect = read_dialect(lambda size: read_head(part, size), part.name)
+        dialect = read_dialect(lambda size: read_head(part, size), part.name, vouched)
         return CsvFile(part, dialect, block_bytes=block_bytes)
 
     if len(parts) == 1:

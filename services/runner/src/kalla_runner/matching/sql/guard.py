@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.types as pt
 from datafusion import SessionContext
 from kalla_common.errors import Code, KallaError
 from sqlglot import exp
@@ -71,8 +72,17 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     """No rows of columns whose names are in lower case, as far as they stay apart."""
     names = list(dict.fromkeys(name.lower() for name in schema.names))
     fields = {field.name.lower(): field for field in schema}
-    lowered = pa.schema([fields[name].with_name(name).with_nullable(True) for name in names])
+    lowered = pa.schema([pa.field(name, _lowered(fields[name].type)) for name in names])
     return pa.record_batch([pa.array([], f.type) for f in lowered], schema=lowered)
+
+
+def _lowered(data_type: pa.DataType) -> pa.DataType:
+    """The type with the fields of structs in lower case as well: by dots they are names, else texts."""
+    if not pt.is_struct(data_type):
+        return data_type
+    fields = {field.name: _lowered(field.type) for field in data_type.fields}
+    fields |= {name.lower(): kind for name, kind in fields.items() if name.lower() not in fields}
+    return pa.struct(list(fields.items()))
 
 
 def _plan(session: SessionContext, sql: str) -> str:

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from kalla_runner.matching.sql.arithmetic import make_arithmetic_exact
 from kalla_runner.matching.sql.dialect import bare, plain_number, render
+from kalla_runner.matching.sql.fields import bind_name
 from kalla_runner.matching.sql.functions import AGGREGATES, KEY_KEEPING
 from kalla_runner.matching.sql.moments import widen_dates, widen_literals
 from kalla_runner.matching.sql.names import bind_column, find_relation
@@ -337,7 +338,7 @@ class _Resolver:
         for node in own_nodes(root):
             if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
                 if id(node) not in self.found.bindings:
-                    bind_column(node, scope, self.found)
+                    bind_name(node, scope, self.found)
             elif isinstance(node, exp.Query):
                 self._nested(node, scope, ctes)
             elif isinstance(node, exp.Exists) and isinstance(node.this, exp.Query):
@@ -429,6 +430,8 @@ def _default_name(node: exp.Expr, position: int) -> str:
     node = bare(node)
     if isinstance(node, exp.Column):
         return node.name
+    if isinstance(node, exp.Bracket) and len(node.expressions) == 1 and node.expressions[0].is_string:
+        return node.expressions[0].name  # a field of a struct
     if isinstance(node, exp.Cast | exp.TryCast):
         return _default_name(node.this, position)
     if isinstance(node, exp.Window | exp.Filter | exp.WithinGroup):

@@ -111,8 +111,6 @@ def _node_problem(node: exp.Expr) -> str | None:
         return refusal(name) or _because(type(node)) or f"match_sql may not use {name.upper()}."
     if isinstance(node, exp.Table):
         return _table_problem(node)
-    if isinstance(node, exp.Column) and node.args.get("db"):
-        return f"{node.name} is qualified too deeply: write alias.column."
     if isinstance(node, exp.Identifier) and node.name.startswith("$") and not node.args.get("quoted"):
         return _because(exp.Placeholder)
     if isinstance(node, exp.With) and node.args.get("recursive"):
