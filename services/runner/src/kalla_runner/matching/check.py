@@ -1,6 +1,7 @@
 """From match_sql to a checked MatchPlan.
 
     sandbox       one SELECT, nothing that acts       -> syntax tree
+    spelling      what other databases spell otherwise -> the engine's words
     resolve       every name gets its one meaning     -> tree with quoted names, scopes, types
     types_check   nothing is converted silently       -> exact comparisons
     tolerance     tolerance_match                     -> native expressions
@@ -44,6 +45,7 @@ from kalla_runner.matching.sql.paths import (
 from kalla_runner.matching.sql.resolve import resolve
 from kalla_runner.matching.sql.sandbox import read_query
 from kalla_runner.matching.sql.scope import Resolution, Side, Table, candidates, tables_of
+from kalla_runner.matching.sql.spelling import plain_quotes, respell
 from kalla_runner.matching.sql.tolerance import rewrite_tolerance
 from kalla_runner.matching.sql.types import Typer
 from kalla_runner.matching.sql.types_check import check_types
@@ -127,7 +129,11 @@ class _Checked:
         tables = tables_of(self.left, self.right, self.lookups)
         self.problems += _table_problems(self.left, self.right, self.lookups)
         self._stop()
+        match_sql = plain_quotes(match_sql)
         query = top_select(read_query(match_sql))
+        problems, respelt = respell(query, match_sql)
+        self.problems += problems
+        self._stop()
         written = query.copy()
         typer = Typer(new_session())
         columns, found = resolve(query, tables, match_sql, typer)
@@ -140,7 +146,8 @@ class _Checked:
         outputs, keys = self._keys(query, columns, found)
         self._stop()
         assert keys is not None  # noqa: S101  # or there was a problem
-        check_reading(match_sql, written, tables)
+        # What the engine cannot read is read as Kalla wrote it.
+        check_reading(render(written) if respelt else match_sql, written, tables)
         write_outputs(query, outputs)
         return self._finish(query, outputs, keys, found, typer, allow_quadratic=allow_quadratic)
 

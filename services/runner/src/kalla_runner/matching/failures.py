@@ -10,6 +10,7 @@ from typing import Final
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.matching.limits import Limits
+from kalla_runner.matching.sql.engine_errors import value_problem
 from kalla_runner.matching.sql.tolerance import INEXACT_FLOAT, NEGATIVE_THRESHOLD
 
 _LONGEST: Final = 200
@@ -45,16 +46,6 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], Code, str], ...]] = (
         re.compile(r"overflow(?:[^\n]*happened on: (?P<what>[^\n]+))?", re.IGNORECASE),
         Code.INVALID_DATA,
         "A number computed in match_sql is too large for its type{what}; cast the operands to a wider type.",
-    ),
-    (
-        re.compile(r"(?P<what>\S+ is too (?:large|small) to store in a \w+ of precision \d+)"),
-        Code.INVALID_DATA,
-        "A value does not fit the type that match_sql casts it to{what}; cast it to a wider type.",
-    ),
-    (
-        re.compile(r"Can(?:no|')t cast (?:string |value )?(?P<what>.+? to (?:value of )?(?:type )?\w+)"),
-        Code.INVALID_DATA,
-        "A value does not fit the type that match_sql casts it to{what}; correct it or use TRY_CAST.",
     ),
     (
         re.compile(r"Parser error: (?P<what>[^\n]+)"),
@@ -98,6 +89,10 @@ def engine_failures(limits: Limits) -> Generator[None]:
 
 
 def _explain(text: str, limits: Limits) -> KallaError | None:
+    value = value_problem(text)
+    if value is not None:
+        sentence = f"A value does not fit what match_sql makes of it: {value}; correct it, or use TRY_CAST."
+        return KallaError(Code.INVALID_DATA, sentence)
     for pattern, code, sentence in _KNOWN:
         found = pattern.search(text)
         if found:

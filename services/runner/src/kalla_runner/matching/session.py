@@ -8,6 +8,8 @@ from typing import Final
 
 from datafusion import RuntimeEnvBuilder, SessionConfig, SessionContext
 
+from kalla_runner.matching.natives import FUNCTIONS
+
 SETTINGS: Final[Mapping[str, str]] = {
     # 0.1 is a decimal, not the nearest binary fraction.
     "datafusion.sql_parser.parse_float_as_decimal": "true",
@@ -45,4 +47,7 @@ def new_session(
     if memory_bytes is not None:
         runtime = runtime.with_fair_spill_pool(memory_bytes)
     config = SessionConfig({**(tuning or {}), **SETTINGS}).with_target_partitions(partitions)
-    return SessionContext(config, runtime)
+    session = SessionContext(config, runtime)
+    for function in FUNCTIONS:
+        session.register_udf(function)
+    return session

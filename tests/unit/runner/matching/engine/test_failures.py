@@ -27,12 +27,12 @@ from kalla_runner.matching.sql.tolerance import NEGATIVE_THRESHOLD
         (
             "DataFusion error: Arrow error: Cast error: Cannot cast string 'x' to value of Int64 type",
             Code.INVALID_DATA,
-            "'x' to value of Int64",
+            "'x' is not an integer",
         ),
         (
             "DataFusion error: Arrow error: Cast error: Can't cast value 9 to type Int32",
             Code.INVALID_DATA,
-            "9 to type Int32",
+            "9 does not fit an integer",
         ),
         (
             f"Arrow error: Cast error: Cannot cast string '{NEGATIVE_THRESHOLD}' to value of Int64 type",

@@ -14,6 +14,7 @@ from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.matching.sql.dialect import literal_text, wrap
+from kalla_runner.matching.sql.marks import WRAPPER
 from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
 from kalla_runner.matching.sql.types import MAX_128, MAX_256, Typer, common_decimal, digits
 
@@ -23,6 +24,8 @@ PLAIN: Final = "plain"
 _AROUND_CALLS: Final = (exp.Filter, exp.Window, exp.IgnoreNulls, exp.RespectNulls)
 _OPERATIONS: Final = (exp.Add, exp.Sub, exp.Mul, exp.Mod)
 _SUMS: Final = ("sum", "avg", "mean")
+_WHOLE: Final = 18
+"""Digits before the point that a product of 38 digits must have room for."""
 _ROWS: Final = 10
 """Digits that a sum may need beyond those of its summands: of up to ten thousand million rows."""
 
@@ -49,6 +52,8 @@ def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None
                 wrap(node.left, "nullif({}, NULL)")
         elif integers:
             _widen(node, left, right, found)
+        elif isinstance(node, exp.Mul):
+            _widen_product(node, left, right)
 
 
 def _widen_sums(calls: Sequence[exp.Anonymous], found: Resolution, typer: Typer) -> None:
@@ -60,12 +65,13 @@ def _widen_sums(calls: Sequence[exp.Anonymous], found: Resolution, typer: Typer)
         if wider is None:
             continue
         plain = found.copy(call)
-        wrap(summand, f"CAST({{}} AS {wider[0]})")
+        wrap(summand, f"CAST({{}} AS {wider[0]})").meta[WRAPPER] = True
         whole: exp.Expr = call
         # FILTER and OVER belong to the call: the result is narrowed around them.
         while isinstance(whole.parent, _AROUND_CALLS) and whole.parent.this is whole:
             whole = whole.parent
         narrowed = wrap(whole, f"CAST({{}} AS {wider[1]})")
+        narrowed.meta[WRAPPER] = True
         if whole is call:
             narrowed.meta[PLAIN] = plain
 
@@ -144,13 +150,28 @@ def _widen(node: exp.Binary, left: pa.DataType, right: pa.DataType, found: Resol
     narrow = _bits(node.left, left) <= 32 and _bits(node.right, right) <= 32  # noqa: PLR2004
     for operand, data_type in ((node.left, left), (node.right, right)):
         if not narrow:
-            wrap(operand, "CAST({} AS DECIMAL(20,0))")
+            wrap(operand, "CAST({} AS DECIMAL(20,0))").meta[WRAPPER] = True
         elif data_type != pa.int64():
-            wrap(operand, "CAST({} AS BIGINT)")
+            wrap(operand, "CAST({} AS BIGINT)").meta[WRAPPER] = True
     if not narrow and not any(pa.types.is_uint64(t) for t in (left, right)):
-        wrap(node, "CAST({} AS BIGINT)").meta[PLAIN] = plain
+        whole = wrap(node, "CAST({} AS BIGINT)")
+        whole.meta[PLAIN] = plain
+        whole.meta[WRAPPER] = True
     else:
         node.meta[PLAIN] = plain
+
+
+def _widen_product(node: exp.Mul, left: pa.DataType, right: pa.DataType) -> None:
+    """Give a product of long decimals, such as two quotients, room before the point."""
+    one, two = digits(left), digits(right)
+    if one is None or two is None or sum(one) + sum(two) < MAX_128:
+        return
+    scale = one[1] + two[1]
+    if MAX_128 - scale >= min(one[0] + two[0], _WHOLE):
+        return
+    for operand, (_, fraction) in ((node.left, one), (node.right, two)):
+        wrap(operand, f"CAST({{}} AS DECIMAL({MAX_256 // 2 + 1},{fraction}))").meta[WRAPPER] = True
+    wrap(node, f"CAST({{}} AS DECIMAL({min(sum(one) + sum(two), MAX_256)},{scale}))").meta[WRAPPER] = True
 
 
 def _bits(node: exp.Expr, data_type: pa.DataType) -> int:

@@ -13,9 +13,10 @@ from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.matching.sql.arithmetic import make_arithmetic_exact
+from kalla_runner.matching.sql.calls import settle_calls
+from kalla_runner.matching.sql.catalogue import AGGREGATES, KEY_KEEPING
 from kalla_runner.matching.sql.dialect import bare, plain_number, render
 from kalla_runner.matching.sql.fields import bind_name
-from kalla_runner.matching.sql.functions import AGGREGATES, KEY_KEEPING
 from kalla_runner.matching.sql.moments import widen_dates, widen_literals
 from kalla_runner.matching.sql.names import bind_column, find_relation
 from kalla_runner.matching.sql.scope import (
@@ -170,6 +171,7 @@ class _Resolver:
                 if key != "where":
                     self._replace_output_names(part, scope, inputs_first=key != "order")
                 self._bind(part, scope, ctes)
+        settle_calls(scope, self.found, self.typer)
         widen_dates(scope, self.found, self.typer)
         make_arithmetic_exact(scope, self.found, self.typer)
         scope.outputs = self._outputs(scope)

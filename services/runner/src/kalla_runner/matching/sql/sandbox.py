@@ -12,6 +12,7 @@ from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token
 
+from kalla_runner.matching.sql.catalogue.equivalents import JSON
 from kalla_runner.matching.sql.dialect import parse, sql_error, tokens_of
 from kalla_runner.matching.sql.functions import refusal
 
@@ -24,7 +25,7 @@ _ALLOWED: Final[frozenset[type[exp.Expr]]] = frozenset(
         *(exp.And, exp.Or, exp.Not, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.DPipe),
         *(exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseLeftShift, exp.BitwiseRightShift),
         *(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ),
-        *(exp.Between, exp.In, exp.Is, exp.Like, exp.ILike, exp.Escape, exp.SimilarTo, exp.Exists),
+        *(exp.Between, exp.In, exp.Is, exp.Like, exp.ILike, exp.Escape, exp.Exists),
         *(exp.RegexpLike, exp.RegexpILike, exp.Any, exp.All, exp.Case, exp.If, exp.Cast, exp.TryCast),
         *(exp.DataType, exp.DataTypeParam, exp.Interval, exp.IntervalSpan, exp.Var, exp.Anonymous),
         *(exp.Extract, exp.Substring, exp.Trim, exp.StrPosition, exp.Overlay, exp.AtTimeZone),
@@ -42,6 +43,15 @@ _REASONS: Final[dict[type[exp.Expr], str]] = {
     exp.Lateral: "LATERAL is not available; join the table with ON",
     exp.TableSample: "a sample would give another answer on a rerun",
     exp.Pivot: "PIVOT is not available; select the columns one by one",
+    exp.SimilarTo: "SIMILAR TO is not available; write LIKE, or text ~ '^(pattern)$'",
+    exp.IntDiv: "DIV is not available; write (a - a % b) / b for the whole part of a quotient",
+    exp.Glob: "GLOB is not available; write LIKE, or text ~ 'pattern'",
+    exp.Collate: "COLLATE is not available; texts are compared byte by byte, write upper(...) on both sides",
+    exp.StrToDate: "CAST with FORMAT is not available; write TO_DATE(x, 'DD.MM.YYYY')",
+    **dict.fromkeys(
+        (exp.JSONExtract, exp.JSONExtractScalar, exp.JSONBExtract, exp.JSONBExtractScalar, exp.JSONBContains),
+        JSON,
+    ),
     exp.Placeholder: "parameters are not available; write the value",
     exp.Parameter: "parameters are not available; write the value",
 }

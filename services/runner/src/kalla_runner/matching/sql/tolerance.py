@@ -17,9 +17,9 @@ from sqlglot import exp
 
 from kalla_runner.matching.sql.dialect import expression, literal_text, render
 from kalla_runner.matching.sql.functions import TOLERANCE
+from kalla_runner.matching.sql.marks import shown
 from kalla_runner.matching.sql.scope import Resolution, own_parts
 from kalla_runner.matching.sql.types import MAX_128, MAX_256, Kind, Typer, common_decimal, digits, kind
-from kalla_runner.matching.sql.types_check import shown
 
 NEGATIVE_THRESHOLD: Final = "the threshold of tolerance_match is negative or not a number"
 """Part of the engine's error when a threshold turns out so while the query runs."""

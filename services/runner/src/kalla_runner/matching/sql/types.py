@@ -16,9 +16,10 @@ from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.connectors.type_names import decimal_type, is_list, is_text, type_name
+from kalla_runner.matching.sql.catalogue import AGGREGATES
 from kalla_runner.matching.sql.dialect import quoted, render
 from kalla_runner.matching.sql.engine_errors import explain
-from kalla_runner.matching.sql.functions import AGGREGATES, TOLERANCE
+from kalla_runner.matching.sql.functions import TOLERANCE
 
 if TYPE_CHECKING:
     from kalla_runner.matching.sql.scope import Resolution

@@ -15,7 +15,8 @@ import pyarrow as pa
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.sql.dialect import bare, literal_text, render, wrap
+from kalla_runner.matching.sql.dialect import bare, literal_text, wrap
+from kalla_runner.matching.sql.marks import shown
 from kalla_runner.matching.sql.scope import Resolution, own_parts
 from kalla_runner.matching.sql.types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
 
@@ -178,7 +179,12 @@ def _advice(one: tuple[exp.Expr, pa.DataType], two: tuple[exp.Expr, pa.DataType]
         if literal is not None:
             return f"CAST({shown(two[0])} AS TEXT)"
         return f"CAST({shown(two[0])} AS TEXT), or CAST({text} AS {_number_cast(two[1])})"
-    return f"CAST({shown(two[0])} AS TEXT)"
+    return f"encode({shown(two[0])}, 'hex')" if _is_binary(two[1]) else f"CAST({shown(two[0])} AS TEXT)"
+
+
+def _is_binary(data_type: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_binary(data_type) or types.is_large_binary(data_type) or types.is_binary_view(data_type)
 
 
 def _advice_without_text(one: tuple[exp.Expr, pa.DataType], two: tuple[exp.Expr, pa.DataType]) -> str:
@@ -290,13 +296,3 @@ def _check_choice(
             f"write CAST(... AS DECIMAL(38,{min(common[1], 18)})) for both.",
             site.operands[0],
         )
-
-
-def shown(node: exp.Expr) -> str:
-    """An expression as its author would write it, shortened."""
-    twin = node.copy()
-    for identifier in twin.find_all(exp.Identifier):
-        if re.fullmatch(r"[A-Za-z_]\w*", identifier.name):
-            identifier.set("quoted", False)
-    text = render(twin)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004

@@ -25,6 +25,7 @@ __all__ = [
     "AGGREGATES",
     "ENTRIES",
     "KEY_KEEPING",
+    "NAMES",
     "OPERATORS",
     "Entry",
     "Family",
@@ -32,6 +33,7 @@ __all__ = [
     "Signature",
     "family",
     "find",
+    "operator",
 ]
 
 ENTRIES: Final[tuple[Entry, ...]] = (
@@ -51,6 +53,18 @@ AGGREGATES: Final = frozenset(n for n, e in _BY_NAME.items() if e.kind == "aggre
 """The names of all aggregates."""
 
 
+NAMES: Final = tuple(_BY_NAME)
+"""All names and aliases."""
+
+
 def find(name: str) -> Entry | None:
     """The entry of a function by its name or an alias, in any case."""
     return _BY_NAME.get(name.lower())
+
+
+_OPERATORS: Final[Mapping[str, Entry]] = {e.name: e for e in OPERATORS}
+
+
+def operator(name: str) -> Entry:
+    """The entry of an operator by its name there."""
+    return _OPERATORS[name]

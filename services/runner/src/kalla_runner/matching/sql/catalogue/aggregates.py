@@ -100,7 +100,6 @@ AGGREGATE_FUNCTIONS: Final[tuple[Entry, ...]] = (
                 duckdb="string_agg({0}, {1})",
             ),
         ),
-        ("group_concat", "listagg"),
     ),
     Entry(
         "bool_and",

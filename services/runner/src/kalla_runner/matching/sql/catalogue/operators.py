@@ -15,7 +15,6 @@ from kalla_runner.matching.sql.catalogue.families import (
     MOMENT,
     NUMBER,
     ORDERED,
-    PATTERN,
     TEXT,
     VALUE,
     one,
@@ -25,6 +24,7 @@ _ORDERED: Final = Parameter("value", ORDERED)
 _TERM: Final = Parameter("interval", frozenset({Family.INTERVAL}), literal=True)
 _DAY: Final = Parameter("date", DAYS)
 _ZONE: Final = Parameter("zone", frozenset({Family.TEXT}), literal=True)
+_REGEX: Final = one("pattern", Family.TEXT)
 _JOINED: Final = Parameter(
     "value", frozenset({Family.TEXT, Family.INTEGER, Family.DECIMAL, Family.BOOLEAN, Family.DATE})
 )
@@ -174,28 +174,28 @@ OPERATORS: Final[tuple[Entry, ...]] = (
         "like",
         "scalar",
         "Whether the text fits a pattern: % is any text, _ one character, \\ takes the next as it is.",
-        (Signature((TEXT, PATTERN), duckdb="{0} LIKE {1} ESCAPE '\\'", result=Family.BOOLEAN),),
+        (Signature((TEXT, _REGEX), duckdb="{0} LIKE {1} ESCAPE '\\'", result=Family.BOOLEAN),),
         form="{0} LIKE {1}",
     ),
     Entry(
         "ilike",
         "scalar",
         "As LIKE, whatever the case of letters.",
-        (Signature((TEXT, PATTERN), result=Family.BOOLEAN),),
+        (Signature((TEXT, _REGEX), result=Family.BOOLEAN),),
         form="{0} ILIKE {1}",
     ),
     Entry(
         "~",
         "scalar",
         "Whether a regular expression matches somewhere; !~ that it does not.",
-        (Signature((TEXT, PATTERN), duckdb="regexp_matches({0}, {1})", result=Family.BOOLEAN),),
+        (Signature((TEXT, _REGEX), duckdb="regexp_matches({0}, {1})", result=Family.BOOLEAN),),
         form="{0} ~ {1}",
     ),
     Entry(
         "~*",
         "scalar",
         "As ~, whatever the case of letters.",
-        (Signature((TEXT, PATTERN), duckdb="regexp_matches({0}, {1}, 'i')", result=Family.BOOLEAN),),
+        (Signature((TEXT, _REGEX), duckdb="regexp_matches({0}, {1}, 'i')", result=Family.BOOLEAN),),
         form="{0} ~* {1}",
     ),
     Entry(

@@ -14,6 +14,7 @@ _CHARACTERS: Final = one("characters", Family.TEXT)
 _ANYTHING: Final = Parameter(
     "value", frozenset({Family.TEXT, Family.INTEGER, Family.DECIMAL, Family.BOOLEAN, Family.DATE})
 )
+_REGEX: Final = one("pattern", Family.TEXT)
 _DELIMITER: Final = one("delimiter", Family.TEXT)
 _REPLACEMENT: Final = one("replacement", Family.TEXT)
 _BYTES: Final = one("bytes", Family.BINARY, Family.TEXT)
@@ -43,7 +44,10 @@ def _gives(
 
 TEXT_FUNCTIONS: Final[tuple[Entry, ...]] = (
     _text(
-        "upper", "The text in capital letters; ß becomes SS.", _gives("upper(replace({0}, 'ß', 'SS'))", TEXT)
+        "upper",
+        "The text in capital letters; ß becomes SS.",
+        _gives("upper(replace({0}, 'ß', 'SS'))", TEXT),
+        aliases=("ucase",),
     ),
     _text("lower", "The text in small letters.", _gives("lower({0})", TEXT), aliases=("lcase",)),
     _text(
@@ -211,25 +215,25 @@ TEXT_FUNCTIONS: Final[tuple[Entry, ...]] = (
     _text(
         "regexp_like",
         "Whether a regular expression matches somewhere in the text; flag i ignores the case.",
-        _gives("regexp_matches({0}, {1})", TEXT, PATTERN, result=Family.BOOLEAN),
-        _gives("regexp_matches({0}, {1}, {2})", TEXT, PATTERN, _FLAGS, result=Family.BOOLEAN),
+        _gives("regexp_matches({0}, {1})", TEXT, _REGEX, result=Family.BOOLEAN),
+        _gives("regexp_matches({0}, {1}, {2})", TEXT, _REGEX, _FLAGS, result=Family.BOOLEAN),
     ),
     _text(
         "regexp_match",
         "The groups of the first match as a list, or the whole match where there are none; NULL without one.",
-        _gives(None, TEXT, PATTERN, result=Family.LIST),
-        _gives(None, TEXT, PATTERN, _FLAGS, result=Family.LIST),
+        _gives(None, TEXT, _REGEX, result=Family.LIST),
+        _gives(None, TEXT, _REGEX, _FLAGS, result=Family.LIST),
     ),
     _text(
         "regexp_replace",
         "The first match replaced, all of them with flag g; \\1 in the replacement is the first group.",
-        _gives("regexp_replace({0}, {1}, {2})", TEXT, PATTERN, _REPLACEMENT),
-        _gives("regexp_replace({0}, {1}, {2}, {3})", TEXT, PATTERN, _REPLACEMENT, _FLAGS),
+        _gives("regexp_replace({0}, {1}, {2})", TEXT, _REGEX, _REPLACEMENT),
+        _gives("regexp_replace({0}, {1}, {2}, {3})", TEXT, _REGEX, _REPLACEMENT, _FLAGS),
     ),
     _text(
         "regexp_count",
         "How often a regular expression matches.",
-        _gives("len(regexp_extract_all({0}, {1}))", TEXT, PATTERN, result=Family.INTEGER),
+        _gives("len(regexp_extract_all({0}, {1}))", TEXT, _REGEX, result=Family.INTEGER),
     ),
     _text(
         "regexp_substr",
