@@ -19,7 +19,9 @@ class Family(StrEnum):
     DATE = "date"
     TIMESTAMP = "timestamp"
     ZONED = "timestamp with time zone"
+    TIME = "time"
     INTERVAL = "interval"
+    DURATION = "duration"
     LIST = "list"
     STRUCT = "struct"
     BINARY = "binary"
@@ -51,6 +53,7 @@ class Signature:
         duckdb: the same value in DuckDB, with {0}, {1}, ... for the arguments and {all} for all of them,
             joined by commas; None where no translation is certain. Every argument is put in brackets.
         result: the family of the result, for the documentation; None: that of the first argument.
+        alike: all arguments must be of one kind, as in a comparison; a list counts as its elements.
     """
 
     parameters: tuple[Parameter, ...]
@@ -58,6 +61,7 @@ class Signature:
     optional: int = 0
     duckdb: str | None = None
     result: Family | None = None
+    alike: bool = False
 
     def accepts(self, families: Sequence[Family | None]) -> bool:
         """Whether arguments of these families fit; None stands for NULL or a type not known yet."""
@@ -73,14 +77,15 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A function that match_sql may call.
+    """A function or an operator that match_sql may use.
 
     Attributes:
         name: lower case, as the documentation calls it.
-        kind: scalar, aggregate or window.
+        kind: scalar, aggregate or window; operators are scalar.
         meaning: one line for people.
         signatures: the ways to call it; the first that accepts the arguments counts.
         aliases: other names with the same meaning.
+        form: how it is written, with {0}, {1}, ... for the arguments; None: name(arguments).
     """
 
     name: str
@@ -88,6 +93,7 @@ class Entry:
     meaning: str
     signatures: tuple[Signature, ...]
     aliases: tuple[str, ...] = ()
+    form: str | None = None
 
     def signature(self, families: Sequence[Family | None]) -> Signature | None:
         """The signature that accepts arguments of these families, or None."""
