@@ -25,6 +25,7 @@ from kalla_runner.matching.witness.typed import (
 CHARACTERS: Final = frozenset(
     {
         *("concat", "length", "char_length", "character_length", "substr", "substring", "left", "right"),
+        *("btrim", "ltrim", "rtrim", "trim", "lpad", "rpad"),
         *("starts_with", "ends_with", "strpos", "replace", "position", "octet_length", "md5", "sha256"),
         *("count", "min", "max", "array_agg", "string_agg", "any_value", "contains", "split_part"),
     }
@@ -71,6 +72,12 @@ class Functions:
         self._connection = connection
         self.plain_needed: dict[tuple[int, int], str] = {}
         """Columns that must hold plain characters alone, with the function that needs it."""
+
+    @staticmethod
+    def is_aggregate(name: str) -> bool:
+        """Whether a function gathers many rows."""
+        entry = find(name)
+        return entry is not None and entry.kind == "aggregate"
 
     def scalar(self, name: str, values: Sequence[Typed]) -> Typed:
         """The call of a function of one row."""
@@ -143,10 +150,10 @@ class Functions:
         columns = [f"CAST(NULL AS {value.type.sql()}) AS a{at}" for at, value in enumerate(values)]
         query = f"SELECT typeof({_filled(template, names)}{over}) FROM (SELECT {', '.join(columns or ['1'])})"  # noqa: S608 - types and our own templates
         try:
-            row = self._connection.execute(query).fetchone()
+            rows = self._connection.execute(query).fetchall()
         except duckdb.Error:
             not_possible(f"DuckDB does not take {name} with these arguments")
-        found = None if row is None else type_named(str(row[0]))
+        found = type_named(str(rows[0][0]))
         if found is None:
             not_possible(f"{name} gives a kind of value that the comparison does not know")
         return found

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 import pyarrow as pa
+from sqlglot import exp
 
 from kalla_runner.connectors.type_names import is_text
 from kalla_runner.matching.sql.catalogue import Family
@@ -16,6 +17,8 @@ MAX_DIGITS: Final = 38
 """Digits of DuckDB's widest decimal."""
 LONG_DIGITS: Final = 19
 """Digits of a 64-bit integer."""
+SINGLE: Final = 24
+"""Binary digits of a float of 32 bits."""
 
 Column = tuple[int, int]
 """A source column: the number of its table and its place in the table's schema."""
@@ -30,13 +33,21 @@ def not_possible(reason: str) -> NoReturn:
     raise NotPossibleError(reason)
 
 
+def only(node: exp.Expr, known: Collection[str]) -> None:
+    """Give up where a node has a part that is not translated."""
+    for name, value in node.args.items():
+        if value and name not in known:
+            not_possible(f"{name.strip('_').replace('_', ' ').upper()} has no translation here")
+
+
 @dataclass(frozen=True, slots=True)
 class Type:
     """What an expression is.
 
     Attributes:
         family: None for NULL alone.
-        whole: of an integer or a decimal, how many digits before the point hold every value.
+        whole: of an integer or a decimal, how many digits before the point hold every value; of a float of
+            32 bits SINGLE, else 0.
         scale: of a decimal, its digits after the point.
         element: of a list, the type of its elements.
     """
@@ -63,6 +74,8 @@ class Type:
                 return "HUGEINT" if self.is_long else "BIGINT"
             case Family.DECIMAL:
                 return f"DECIMAL({max(self.whole + self.scale, 1)},{self.scale})"
+            case Family.FLOAT:
+                return "FLOAT" if self.whole == SINGLE else "DOUBLE"
             case Family.ZONED:
                 return "TIMESTAMP"
             case Family.LIST if self.element is not None:
@@ -75,7 +88,6 @@ class Type:
 
 _NAMES: Final = {
     Family.TEXT: "VARCHAR",
-    Family.FLOAT: "DOUBLE",
     Family.BOOLEAN: "BOOLEAN",
     Family.DATE: "DATE",
     Family.TIMESTAMP: "TIMESTAMP",
@@ -98,14 +110,12 @@ class Typed:
         type: what it is.
         literal: the text of a numeric literal.
         texts: the source columns whose characters its value may hold.
-        floats: the source columns whose binary fractions its value may depend on.
     """
 
     sql: str
     type: Type
     literal: str | None = None
     texts: frozenset[Column] = frozenset()
-    floats: frozenset[Column] = frozenset()
 
     @property
     def family(self) -> Family | None:
@@ -116,8 +126,7 @@ class Typed:
 def combined(sql: str, data_type: Type, parts: Sequence[Typed]) -> Typed:
     """An expression made of others."""
     texts = frozenset[Column]().union(*(part.texts for part in parts))
-    floats = frozenset[Column]().union(*(part.floats for part in parts))
-    return Typed(sql, data_type, texts=texts, floats=floats)
+    return Typed(sql, data_type, texts=texts)
 
 
 def quoted_text(text: str) -> str:
@@ -173,6 +182,9 @@ def united(values: Sequence[Typed], what: str) -> tuple[list[Typed], Type]:
     if len(families) > 1:
         names = " and ".join(sorted(str(family) for family in families))
         not_possible(f"{what} meets {names}, which the two engines may convert differently")
+    if families == {Family.FLOAT} and len({*known}) > 1:
+        double = Type(Family.FLOAT)
+        return [value if value.family is None else as_type(value, double) for value in values], double
     if len({*known}) > 1:
         not_possible(f"{what} meets lists of two types")
     return list(values), known[0]
@@ -203,7 +215,7 @@ def type_of_column(data_type: pa.DataType) -> tuple[Type, pa.DataType] | None:
         exact = pa.decimal128(precision, data_type.scale)
         return Type(Family.DECIMAL, precision - data_type.scale, data_type.scale), exact
     if types.is_float32(data_type) or types.is_float64(data_type):
-        return Type(Family.FLOAT), pa.float64()
+        return Type(Family.FLOAT, SINGLE if types.is_float32(data_type) else 0), data_type
     if types.is_timestamp(data_type):
         return Type(Family.ZONED if data_type.tz else Family.TIMESTAMP), pa.timestamp("us", data_type.tz)
     simple = (
@@ -239,12 +251,15 @@ _INTEGERS: Final = {
     "HUGEINT": 38,
 }
 _FAMILIES: Final = {name: family for family, name in _NAMES.items()}
+_FLOATS: Final = {"FLOAT": SINGLE, "DOUBLE": 0}
 
 
 def type_named(name: str) -> Type | None:
     """The type that DuckDB calls so; None for one that is not used here."""
     if name in _INTEGERS:
         return Type(Family.INTEGER, _INTEGERS[name])
+    if name in _FLOATS:
+        return Type(Family.FLOAT, _FLOATS[name])
     decimal = _DECIMAL.fullmatch(name)
     if decimal is not None:
         precision, scale = int(decimal[1]), int(decimal[2])
