@@ -91,6 +91,8 @@ class Code(StrEnum):
     """The run needs more memory than its limit."""
     CONSERVATION_FAILED = "CONSERVATION_FAILED"
     """Rows in are not rows accounted for; the run's outputs were discarded."""
+    WITNESS_DISAGREES = "WITNESS_DISAGREES"
+    """A second engine found other matches on the same rows; the run's outputs were discarded."""
     CANCELLED = "CANCELLED"
     """The run was cancelled."""
     UNAUTHENTICATED = "UNAUTHENTICATED"
@@ -156,6 +158,7 @@ CATALOGUE: Final[dict[Code, CodeInfo]] = {
     Code.STORAGE_FULL: CodeInfo(_S.RESOURCE_EXHAUSTED, 507, retryable=True),
     Code.MEMORY_LIMIT: CodeInfo(_S.RESOURCE_EXHAUSTED, 422),
     Code.CONSERVATION_FAILED: CodeInfo(_S.DATA_LOSS, 500),
+    Code.WITNESS_DISAGREES: CodeInfo(_S.DATA_LOSS, 500),
     Code.CANCELLED: CodeInfo(_S.CANCELLED, 409),
     Code.UNAUTHENTICATED: CodeInfo(_S.UNAUTHENTICATED, 401),
     Code.CALLER_NOT_ALLOWED: CodeInfo(_S.PERMISSION_DENIED, 403),
