@@ -14,6 +14,7 @@ from kalla_common.sites import SiteGuard, Sites
 from kalla_common.telemetry import extracted_context, inject_context, log, tracer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from kalla_runner.jobs import Jobs
 from kalla_runner.metrics import CONTENT_TYPE, Metrics
@@ -120,11 +121,15 @@ def job_spec(body: bytes) -> JobSpec:
 async def _body(request: Request) -> bytes:
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise KallaError(Code.INVALID_REQUEST, f"The body is larger than {MAX_BODY_BYTES} bytes.")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise KallaError(Code.INVALID_REQUEST, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+            parts.append(part)
+    except ClientDisconnect:
+        log.info("client_gone", path=request.url.path)
+        raise KallaError(Code.CANCELLED, "The client went away before its request was whole.") from None
     return b"".join(parts)
 
 

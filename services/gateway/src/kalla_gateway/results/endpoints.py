@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from kalla_common.runner.ports import Output, OutputRows
 
 from kalla_gateway.rest.context import GatewayServices, Services
 from kalla_gateway.rest.errors import HttpError, documented
+from kalla_gateway.rest.streams import Stream
 from kalla_gateway.results.formats import FILE_FORMATS, FileFormat, encoded
 from kalla_gateway.results.negotiation import choose
 from kalla_gateway.results.schemas import DEFAULT_PAGE, MAX_PAGE, ResultPage
@@ -77,4 +78,4 @@ async def _file(services: GatewayServices, rows: OutputRows, file_format: FileFo
 
     name = f"{rows.run_id}_{rows.output.value}.{file_format.suffix}"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(content(), media_type=file_format.media_type, headers=headers)
+    return Stream(content(), media_type=file_format.media_type, headers=headers)

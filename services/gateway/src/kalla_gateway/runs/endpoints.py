@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from kalla_gateway.rest.context import Services
 from kalla_gateway.rest.errors import documented
 from kalla_gateway.rest.exact_json import ExactJsonRoute
+from kalla_gateway.rest.streams import Stream
 from kalla_gateway.runs import service
 from kalla_gateway.runs.schemas import CreateRun, RunDetails, RunState, RunSummary
 from kalla_gateway.runs.status import LIVE, RunStatus
@@ -75,4 +76,4 @@ async def stream_run(
         return Response(status_code=204)
     events = run_events(services.database, services.events, run_id, services.settings.heartbeat_seconds)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return Stream(events, media_type="text/event-stream", headers=headers)
