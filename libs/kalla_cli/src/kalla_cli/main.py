@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -48,12 +49,16 @@ HomeOption = Annotated[
 @app.callback()
 def kalla(
     *,
-    version: Annotated[
+    _version: Annotated[
         bool,
         typer.Option("--version", help="Print the version of Kalla.", is_eager=True, callback=_show_version),
     ] = False,
 ) -> None:
     """Options before the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A path or a name in letters that the terminal's encoding lacks is shown, never an end.
+            stream.reconfigure(errors="backslashreplace")
 
 
 @app.command()
