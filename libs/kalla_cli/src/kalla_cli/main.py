@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -269,6 +271,10 @@ def _sentences(interrupted: int = 0) -> Generator[StopRequest]:
             for line in getattr(error, "last_words", "").splitlines():
                 _errors.print(f"  {line}", markup=False, style="dim", soft_wrap=True)
             _fail(error.message)
+        except BrokenPipeError:
+            # Who reads our output has read enough, as head does; what is not written yet has no reader.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_SIGNAL_BASE + signal.SIGPIPE)
         except OSError as error:
             # A full disk, a folder without permission: the system's words say it.
             place = "" if error.filename is None else f"{error.filename}: "

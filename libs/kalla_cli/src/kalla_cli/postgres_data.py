@@ -38,6 +38,11 @@ class LeftData:
     path: Path
     home: str
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is to be removed with it."""
+        return (self.path, _record(self.path))
+
 
 def data_folder(home: Path) -> Path:
     """The folder of the database of `home`; made if missing, its place recorded as <home>/postgres.
@@ -70,7 +75,12 @@ def data_folder(home: Path) -> Path:
 
 
 def left_data(home: Path) -> tuple[LeftData, ...]:
-    """Data in SHARED that neither their own home links to nor `home`, and that no server has open."""
+    """Data in SHARED that neither their own home links to nor `home`, and that no server has open.
+
+    Root's matter: nobody else keeps data there, or can read whose they are.
+    """
+    if os.geteuid() != 0:
+        return ()
     return tuple(
         LeftData(data, recorded)
         for data in _data_folders()
