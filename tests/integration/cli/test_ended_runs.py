@@ -24,7 +24,8 @@ _TEST = """
 import subprocess, sys, time
 from pathlib import Path
 
-def test_that_does_not_end(postgres_url, s3_server, tmp_path):
+def test_that_does_not_end(postgres_url, s3_server):
+    tmp_path = Path(sys.argv[-1]).parent
     command = [sys.executable, "-m", "kalla_cli", "up", "--home", str(tmp_path / "home")]
     with (tmp_path / "log").open("wb") as log:
         kalla = subprocess.Popen([*command, "--port", "0", "--runner-port", "0"], stdout=log, stderr=log)

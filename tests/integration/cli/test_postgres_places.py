@@ -142,6 +142,18 @@ def test_status_names_data_whose_home_is_gone_and_no_other(
     }
 
 
+def test_status_says_nothing_of_them_to_an_ordinary_user(
+    shared: Path, private: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = private / "home"
+    home.mkdir()
+    postgres_data.data_folder(home)
+    shutil.rmtree(home)
+    assert left_data(home)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert left_data(home) == ()
+
+
 def test_a_copied_home_does_not_open_the_database_of_the_first(shared: Path, private: Path) -> None:
     home, copy = private / "home", private / "copy"
     home.mkdir()

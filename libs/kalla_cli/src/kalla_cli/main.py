@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -50,12 +53,16 @@ HomeOption = Annotated[
 @app.callback()
 def kalla(
     *,
-    version: Annotated[
+    _version: Annotated[
         bool,
         typer.Option("--version", help="Print the version of Kalla.", is_eager=True, callback=_show_version),
     ] = False,
 ) -> None:
     """Options before the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A path or a name in letters that the terminal's encoding lacks is shown, never an end.
+            stream.reconfigure(errors="backslashreplace")
 
 
 @app.command()
@@ -272,6 +279,10 @@ def _sentences(interrupted: int = 0) -> Generator[StopRequest]:
             for line in getattr(error, "last_words", "").splitlines():
                 _errors.print(f"  {line}", markup=False, style="dim", soft_wrap=True)
             _fail(error.message)
+        except BrokenPipeError:
+            # Who reads our output has read enough, as head does; what is not written yet has no reader.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_SIGNAL_BASE + signal.SIGPIPE)
         except OSError as error:
             # A full disk, a folder without permission: the system's words say it.
             place = "" if error.filename is None else f"{error.filename}: "

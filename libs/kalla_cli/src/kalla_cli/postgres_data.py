@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
 from kalla_common.errors import Code, KallaError
 
 from kalla_cli import postgres_owner
@@ -36,6 +37,11 @@ class LeftData:
 
     path: Path
     home: str
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is to be removed with it."""
+        return (self.path, _record(self.path))
 
 
 def data_folder(home: Path) -> Path:
@@ -69,13 +75,18 @@ def data_folder(home: Path) -> Path:
 
 
 def left_data(home: Path) -> tuple[LeftData, ...]:
-    """Data in SHARED that neither their own home links to nor `home`, and that no server has open."""
+    """Data in SHARED that neither their own home links to nor `home`, and that no server has open.
+
+    Root's matter: nobody else keeps data there, or can read whose they are.
+    """
+    if os.geteuid() != 0:
+        return ()
     return tuple(
         LeftData(data, recorded)
         for data in _data_folders()
         if not _uses(recorded := _recorded_home(data), data)
         and not _uses(str(home), data)
-        and not (data / "postmaster.pid").exists()
+        and not _is_open(data)
     )
 
 
@@ -133,6 +144,15 @@ def _recorded_home(data: Path) -> str:
         return _record(data).read_text(encoding="utf-8", errors="surrogateescape").removesuffix("\n")
     except FileNotFoundError:
         return ""
+
+
+def _is_open(data: Path) -> bool:
+    """Whether a server may have it open."""
+    try:
+        pid = (data / "postmaster.pid").read_text().partition("\n")[0].strip()
+    except OSError:
+        return False
+    return pid.isdigit() and psutil.pid_exists(int(pid))
 
 
 def _uses(home: str, data: Path) -> bool:

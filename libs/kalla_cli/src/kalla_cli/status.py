@@ -19,7 +19,8 @@ def show_status(text: Path) -> bool:
     for left in left_data(home.path):
         was_for = f"the home {left.home}, which is not there" if left.home else "a home that was not recorded"
         print(f"Left behind: {left.path} is the database of {was_for}.")
-        print(f"  If no home that was moved needs it:  rm -r {quote(str(left.path))}")
+        files = " ".join(quote(str(file)) for file in left.files)
+        print(f"  If no home that was moved needs it:  rm -r {files}")
     return ready
 
 
