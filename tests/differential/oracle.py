@@ -93,7 +93,7 @@ class Oracle:
         )
 
     def _unmatched(self, case: Case, side: Literal["l", "r"], *, grouped: bool) -> pa.Table:
-        """The rows of a side without a pair in which it and, unless rows are grouped, the other have a key."""
+        """The rows of a side without a pair in which it has a key and, unless grouped, the other has one."""
         tables = {"l": case.left, "r": case.right}
         other: Literal["l", "r"] = "r" if side == "l" else "l"
         made_of = f"t.{quoted(ROW)} = p.{side}_row AND {_keyed('t', tables[side])}"

@@ -55,6 +55,23 @@ def test_what_is_wrong_is_told_with_its_line(
     assert hint in error.message
 
 
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_spreadsheet_under_the_name_of_a_csv_file_is_called_one(tmp_path: Path, start: bytes) -> None:
+    error = failure_of(lambda: csv_source(write(tmp_path, start + b"\0" * 30 + b",b\n1,2\n")))
+    assert error.code is Code.INVALID_DATA
+    assert "spreadsheet" in error.message
+    assert "CSV" in error.message
+
+
+def test_a_ragged_row_names_the_columns_that_were_taken_for_the_header(tmp_path: Path) -> None:
+    path = write(tmp_path, b"Account:;DE00 1234\nFrom:;01.03.2024\n\nday;ref;amount\n01.03.2024;A;1,00\n")
+    error = failure_of(lambda: csv_source(path).count())
+    assert (
+        "Line 4 of payments.csv has 3 fields where the header has 2 (Account: | DE00 1234)" in error.message
+    )
+    assert "lines above the column names" in error.message
+
+
 def test_trap_16_a_ragged_row_deep_in_a_large_file_is_found(tmp_path: Path) -> None:
     rows = [f"{number},x" for number in range(300_000)]
     rows[250_000] = "250000"
@@ -71,7 +88,7 @@ def test_trap_16_a_file_without_a_header_is_an_error_not_an_empty_source(tmp_pat
 
 
 def test_a_header_with_zero_characters_is_no_csv(tmp_path: Path) -> None:
-    error = failure_of(lambda: csv_source(write(tmp_path, b"PK\x03\x04\x00\x00,b\n1,2\n")))
+    error = failure_of(lambda: csv_source(write(tmp_path, b"PQ\x03\x04\x00\x00,b\n1,2\n")))
     assert error.code is Code.INVALID_DATA
     assert "U+0000" in error.message
 

@@ -187,20 +187,127 @@ def test_pages_of_rows_fit_together_across_files_and_row_groups(tmp_path: Path) 
         assert read(source, 3, 600).column("v").to_pylist() == [2100, 2101, 2102]
 
 
-def test_files_of_a_folder_may_differ_in_layout_but_not_in_columns(tmp_path: Path) -> None:
+def test_files_of_a_folder_may_differ_in_layout(tmp_path: Path) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
     written(folder / "a.parquet", {"v": ["x"], "w": [1]})
     written(folder / "b.parquet", {"v": pa.array(["y"]).dictionary_encode(), "w": [2]})
     with opened(folder) as source:
         assert read(source).to_pylist() == [{"v": "x", "w": 1}, {"v": "y", "w": 2}]
-    written(folder / "c.parquet", {"v": ["z"], "w": [D("3.0")]})
-    with pytest.raises(KallaError, match=r"c\.parquet has 'w' as decimal\(2,1\)") as caught, opened(folder):
+
+
+STRUCT = pa.struct([("ref", pa.string())])
+WIDER = pa.struct([("ref", pa.string()), ("n", pa.int64())])
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "joint"),
+    [
+        (pa.array([1], pa.int32()), pa.array([2**40], pa.int64()), [1, 2**40]),
+        (pa.array([1], pa.int64()), pa.array([D("2.50")], pa.decimal128(5, 2)), [D("1.00"), D("2.50")]),
+        (pa.array([D("1.00")], pa.decimal128(10, 2)), pa.array([D("3.0001")]), [D("1.0000"), D("3.0001")]),
+        (pa.array([1.5], pa.float32()), pa.array([0.1], pa.float64()), [1.5, 0.1]),
+        (pa.nulls(1), pa.array(["x"]), [None, "x"]),
+        (pa.array(["x"]), pa.nulls(1), ["x", None]),
+        (pa.nulls(1), pa.nulls(1), [None, None]),
+        (pa.array([[None]], pa.list_(pa.null())), pa.array([["x"]]), [[None], ["x"]]),
+        (
+            pa.array([{"ref": "a"}], STRUCT),
+            pa.array([{"ref": "b", "n": 1}], WIDER),
+            [{"ref": "a", "n": None}, {"ref": "b", "n": 1}],
+        ),
+        (
+            instants(1_000).cast(pa.timestamp("ms")),
+            instants(2_001).cast(pa.timestamp("ns")),
+            instants(1_000, 2_001).to_pylist(),
+        ),
+    ],
+)
+def test_trap_10_a_column_has_the_type_that_holds_the_values_of_all_files(
+    tmp_path: Path, one: pa.Array, two: pa.Array, joint: list[object]
+) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    written(folder / "a.parquet", {"id": [1], "v": one})
+    written(folder / "b.parquet", {"v": two, "id": [2]})
+    with opened(folder) as source:
+        assert read(source).to_pylist() == [{"id": 1, "v": joint[0]}, {"id": 2, "v": joint[1]}]
+        staged = source.stage(tmp_path / "staged", lambda _: None)
+    with pa.memory_map(str(staged.files[0])) as file:
+        assert pa.ipc.open_file(file).read_all().column("v").to_pylist() == joint
+
+
+def test_a_column_that_older_files_do_not_have_is_null_in_their_rows(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    written(folder / "a.parquet", {"v": ["x"]})
+    written(folder / "b.parquet", {"note": ["new"], "w": [1]})
+    condition = FilterCondition("w", FilterOp.EQ, (1,))
+    with opened(folder) as source:
+        assert source.schema().names == ["v", "note", "w"]
+        assert [tuple(row.values()) for row in read(source).to_pylist()] == [
+            ("x", None, None),
+            (None, "new", 1),
+        ]
+    with opened(folder, condition) as source:
+        assert source.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([date(2024, 1, 1)], "date"), ([True], "boolean"), ([1], "integer"), ([[1]], "list of integer")],
+)
+def test_a_column_whose_types_have_nothing_in_common_is_named_with_its_file(
+    tmp_path: Path, values: list[object], kind: str
+) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    written(folder / "a.parquet", {"v": ["x"]})
+    written(folder / "b.parquet", {"v": values})
+    with (
+        pytest.raises(
+            KallaError, match=rf"b\.parquet has the column 'v' as {kind}, but a\.parquet"
+        ) as caught,
+        opened(folder),
+    ):
         pass
-    assert caught.value.code is Code.SCHEMA_MISMATCH
-    written(folder / "c.parquet", {"w": [3]})
-    with pytest.raises(KallaError, match=r"c\.parquet has columns w instead of v, w"), opened(folder):
+    assert (caught.value.code, caught.value.details["column"]) == (Code.SCHEMA_MISMATCH, "v")
+
+
+def test_a_folder_of_csv_files_is_read_as_csv_and_a_mixed_one_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "months"
+    folder.mkdir()
+    (folder / "2024-01.csv").write_text("ref,amount\nA,1.00\n")
+    (folder / "2024-02.csv").write_text("ref,amount\nB,2.50\n")
+    with ReadSession((tmp_path.resolve(),)) as session:
+        source = open_source(SourceSpec("bank", str(folder)), session)
+        assert read(source).to_pylist() == [
+            {"ref": "A", "amount": D("1.00")},
+            {"ref": "B", "amount": D("2.50")},
+        ]
+        written(folder / "2024-03.parquet", {"ref": ["C"], "amount": [D("1.00")]})
+        with pytest.raises(KallaError, match="files of one kind only"):
+            open_source(SourceSpec("bank", str(folder)), session)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("bank.txt", b"ref,amount\nA,1\n", (".csv",)),
+        ("bank.sta", b":20:START\n", (".csv",)),
+        ("bank.xlsx", b"PK\x03\x04" + b"\0" * 40, ("spreadsheet", "CSV")),
+        ("bank.xls", b"\xd0\xcf\x11\xe0" + b"\0" * 40, ("spreadsheet", "CSV")),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_with_what_to_do(
+    tmp_path: Path, name: str, content: bytes, words: tuple[str, ...]
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(KallaError) as caught, opened(path):
         pass
+    assert caught.value.code is Code.INVALID_DATA
+    assert all(word in caught.value.message for word in (name, *words))
 
 
 @pytest.mark.parametrize("content", [b"", b"id,amount\n1,2\n", b"PAR1", b"PAR1" + b"\0" * 200 + b"PAR1"])

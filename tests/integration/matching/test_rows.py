@@ -17,9 +17,7 @@ from tests.integration.matching.support import Result, run, stage
 
 
 def _amounts(*amounts: str | None) -> pa.Array:
-    return pa.array(
-        [None if amount is None else Decimal(amount) for amount in amounts], pa.decimal128(10, 2)
-    )
+    return pa.array([None if amount is None else Decimal(amount) for amount in amounts], pa.decimal128(10, 2))
 
 
 # Three rows have the key A, two the key C. `n` tells the rows apart.
@@ -89,7 +87,9 @@ SHAPES = {
     ),
     "GROUP BY the keys": f"SELECT l.id, b.ref, sum(l.amount) AS total FROM ledger l JOIN bank b ON {ON} "
     "GROUP BY l.id, b.ref",
-    "a list of keys": f"SELECT l.id, array_agg(b.ref) AS refs FROM ledger l JOIN bank b ON {ON} GROUP BY l.id",
+    "a list of keys": (
+        f"SELECT l.id, array_agg(b.ref) AS refs FROM ledger l JOIN bank b ON {ON} GROUP BY l.id"
+    ),
     "a list of keys with FILTER": (
         "SELECT l.id, array_agg(b.ref ORDER BY b.n) FILTER (WHERE b.amount = l.amount) AS refs, l.amount "
         "FROM ledger l JOIN bank b ON l.day = b.day GROUP BY l.id, l.amount HAVING count(*) > 0"
@@ -153,9 +153,7 @@ def test_ctes_and_queries_in_from_take_one_pass_where_each_row_is_one_of_each_si
 
 
 def test_one_of_two_equal_rows_stays_unmatched_where_the_query_pairs_them_one_by_one(tmp_path: Path) -> None:
-    result = reconcile(
-        NUMBERED + f"SELECT l.id, b.ref FROM l JOIN b ON {ON} AND l.place = b.place", tmp_path
-    )
+    result = reconcile(NUMBERED + f"SELECT l.id, b.ref FROM l JOIN b ON {ON} AND l.place = b.place", tmp_path)
     assert left_over(result) == ([2, 6], [15])
     assert shared(result.outcome) == (2, 1)
     assert result.outcome.left.shared_key_examples == ("A", "C")
@@ -221,7 +219,9 @@ def test_a_null_in_a_duplicated_composite_key_stays_unmatched(tmp_path: Path) ->
 ROW_KEY = ("@row",)
 
 
-def by_row(sql: str, folder: Path, left: pa.Table = LEDGER, right: pa.Table = BANK, **options: object) -> Result:
+def by_row(
+    sql: str, folder: Path, left: pa.Table = LEDGER, right: pa.Table = BANK, **options: object
+) -> Result:
     sides = (
         stage(folder, "ledger", left, ROW_KEY, cut=2, **options),  # pyright: ignore[reportArgumentType]
         stage(folder, "bank", right, ROW_KEY, cut=2, parquet=True),
@@ -282,5 +282,3 @@ def test_a_row_number_is_a_key_by_itself() -> None:
     with pytest.raises(KallaError) as raised:
         TableInfo.of("ledger", LEDGER.schema, ("@row", "id"))
     assert raised.value.code is Code.INVALID_PRIMARY_KEY
-
-

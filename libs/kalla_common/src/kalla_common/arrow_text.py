@@ -64,9 +64,7 @@ def column_text(array: pa.Array) -> pa.Array:
     if types.is_duration(kind):
         texts = (None if v is None else _duration(v, kind.unit) for v in array.cast(pa.int64()).to_pylist())
         return pa.array(texts, pa.string())
-    if types.is_binary_view(kind):
-        return column_text(array.cast(pa.binary()))
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+    if _is_binary(kind):
         return pa.array([None if v is None else "\\x" + v.hex() for v in array.to_pylist()], pa.string())
     if types.is_nested(kind):
         return pa.array(_json_texts(array), pa.string())
@@ -83,6 +81,11 @@ def _decimal_text(array: pa.Array) -> pa.Array:
         return text
     plain = [None if v is None else _plain(v) for v in array.filter(exponents).to_pylist()]
     return pc.replace_with_mask(text, exponents, pa.array(plain, pa.string()))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    plain = types.is_binary(kind) or types.is_large_binary(kind)
+    return plain or types.is_fixed_size_binary(kind) or types.is_binary_view(kind)
 
 
 def _duration(count: int, unit: str) -> str:

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -128,11 +128,13 @@ class LocalFile(PinnedBytes):
     size: int
     mtime_ns: int
     inode: int
+    called: str = field(default="", compare=False)
+    """What people call it, where it is a copy of what they named."""
 
     @property
     def name(self) -> str:
         """The file's name without its folders."""
-        return self.path.name
+        return self.called or self.path.name
 
     @property
     def identity(self) -> Hashable:

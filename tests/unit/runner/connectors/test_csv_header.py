@@ -113,7 +113,9 @@ NAMES = st.lists(
 
 
 @given(NAMES, st.data())
-def test_names_above_text_dates_and_amounts_are_never_taken_for_values(names: list[str], data: st.DataObject) -> None:
+def test_names_above_text_dates_and_amounts_are_never_taken_for_values(
+    names: list[str], data: st.DataObject
+) -> None:
     kinds = [data.draw(st.sampled_from(["date", "amount", "text"])) for _ in names]
     rows = [[_value(kind, row) for kind in kinds] for row in range(data.draw(st.integers(1, 8)))]
     text = "\n".join(",".join(cells) for cells in [names, *rows]) + "\n"

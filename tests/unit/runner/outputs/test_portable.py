@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from kalla_common.errors import Code, KallaError
 from kalla_runner.outputs.portable import portable_batch, portable_schema
@@ -40,9 +43,16 @@ def test_what_fits_is_not_copied() -> None:
     assert result.column(0).buffers()[2].address == batch.column(0).buffers()[2].address
 
 
-@pytest.mark.parametrize("data_type", [pa.duration("us"), pa.month_day_nano_interval()])
-def test_an_interval_is_refused_with_the_cast_to_write(data_type: pa.DataType) -> None:
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_duration_is_kept(unit: Literal["s", "ms", "us", "ns"], tmp_path: Path) -> None:
+    batch = pa.record_batch({"lag": pa.array([-1, None, 90], pa.duration(unit))})
+    schema = portable_schema(batch.schema)
+    pq.write_table(pa.Table.from_batches([portable_batch(batch, schema)]), tmp_path / "x.parquet")
+    assert pq.read_table(tmp_path / "x.parquet").column("lag").combine_chunks().equals(batch.column(0))
+
+
+def test_an_interval_is_refused_with_the_cast_to_write() -> None:
     with pytest.raises(KallaError) as caught:
-        portable_schema(pa.schema([("lag", data_type)]))
+        portable_schema(pa.schema([("lag", pa.month_day_nano_interval())]))
     assert caught.value.code is Code.INVALID_SQL
     assert "CAST(lag AS VARCHAR)" in caught.value.message

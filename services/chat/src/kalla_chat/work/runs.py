@@ -100,7 +100,6 @@ def _findings(sides: Sequence[SideDiagnostics]) -> list[str]:
                 f"{side.alias}: {counted(side.would_match_case_folded, 'row')} would match in one case."
             )
         if side.would_match_normalized:
-            found.append(
-                f"{side.alias}: {counted(side.would_match_normalized, 'row')} would match in one Unicode form."
-            )
+            rows = counted(side.would_match_normalized, "row")
+            found.append(f"{side.alias}: {rows} would match in one Unicode form.")
     return found

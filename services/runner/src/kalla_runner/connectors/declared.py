@@ -33,7 +33,9 @@ def unknown_column(name: str, names: Sequence[str]) -> str:
 
 def listed_names(spec: SourceSpec) -> frozenset[str]:
     """The names that `spec.schema` lists, with and without what may be a type behind them."""
-    return frozenset(spec.schema) | {entry.rpartition(":")[0].strip() for entry in spec.schema if ":" in entry}
+    return frozenset(spec.schema) | {
+        entry.rpartition(":")[0].strip() for entry in spec.schema if ":" in entry
+    }
 
 
 def declared_types(spec: SourceSpec, names: Sequence[str]) -> dict[str, pa.DataType]:

@@ -34,6 +34,7 @@ from kalla_runner.connectors.parquet_files import (
     whole_microseconds,
 )
 from kalla_runner.connectors.parquet_types import convert_column, declared_schema
+from kalla_runner.connectors.paths import is_text_file
 from kalla_runner.connectors.text_types import MisfitError
 from kalla_runner.connectors.type_names import type_name
 from kalla_runner.pinned import PinnedFiles, pin_file
@@ -145,7 +146,10 @@ class ParquetSource(OpenSource):
 
     def _decode(self, folder: Path, paths: Sequence[Path], total: int, progress: StageProgress) -> Path:
         target, done = folder / "rows.arrow", 0
-        parts = [replace(part, source=pin_file(path)) for part, path in zip(self._parts, paths, strict=True)]
+        parts = [
+            replace(part, source=replace(pin_file(path), called=part.source.name))
+            for part, path in zip(self._parts, paths, strict=True)
+        ]
         with self._one_state(), storage_errors(target), pa.ipc.new_file(target, self._schema) as writer:
             for batch in self._read(parts, self._schema.names):
                 writer.write_batch(batch)
@@ -235,12 +239,25 @@ def _window(batches: Iterator[pa.RecordBatch], limit: int | None, offset: int) -
 
 
 class ParquetConnector:
-    """Opens local Parquet files and folders of them."""
+    """Opens local Parquet files, and folders of Parquet or of CSV files."""
 
-    def open(self, spec: SourceSpec, session: ReadSession) -> ParquetSource:
-        """Pin and open the file or files.
+    def open(self, spec: SourceSpec, session: ReadSession) -> OpenSource:
+        """Pin and open the file or files: a folder of text files is read as CSV.
 
         Raises:
             KallaError: PATH_NOT_ALLOWED, DATA_NOT_FOUND, INVALID_DATA, SCHEMA_MISMATCH, ...
         """
-        return ParquetSource(spec, pin_files(spec.uri, session.allowed_roots))
+        pinned = pin_files(spec.uri, session.allowed_roots)
+        text = [part.name for part in pinned.parts if is_text_file(part.name)]
+        if not text:
+            return ParquetSource(spec, pinned)
+        if len(text) < len(pinned.parts):
+            other = next(part.name for part in pinned.parts if part.name not in text)
+            raise KallaError(
+                Code.INVALID_DATA,
+                f"The folder {spec.uri} has CSV files ({text[0]}) and others ({other}) in it; name a folder "
+                "with files of one kind only.",
+            )
+        from kalla_runner.connectors.csv import CsvSource  # noqa: PLC0415 - Parquet needs none of it
+
+        return CsvSource(spec, pinned, session)

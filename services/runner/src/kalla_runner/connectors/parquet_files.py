@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.parquet_types import common_type, plain_type
-from kalla_runner.connectors.paths import allowed_path, local_path
+from kalla_runner.connectors.paths import OLE, ZIP, allowed_path, local_path
 from kalla_runner.connectors.type_names import type_name
 from kalla_runner.pinned import PinnedBytes, PinnedFiles, pin_file
 
 BATCH_ROWS: Final = 1 << 16
+_MAGIC: Final = 8
 _FOOTERS_AT_ONCE: Final = 8
 Unit = Literal["us", "ns"]
 
@@ -153,10 +154,28 @@ def opened(source: PinnedBytes, unit: Unit = "ns") -> Generator[Any]:
         raise KallaError(Code.ACCESS_DENIED, f"The file {source.name} may not be read.") from error
     except (OSError, pa.ArrowException) as error:
         if "magic bytes" in str(error) or "file size is" in str(error) or not source.size:
-            message = f"The file {source.name} is not a Parquet file."
+            message = no_parquet(source)
         else:
             message = f"The Parquet file {source.name} is damaged or uses a feature that cannot be read."
         raise KallaError(Code.INVALID_DATA, message) from error
+
+
+def no_parquet(source: PinnedBytes) -> str:
+    """Say what a file is that should be Parquet and is not, and what to do."""
+    start = b""
+    with suppress(KallaError), source.opened() as read_at:
+        buffer = bytearray(min(_MAGIC, source.size))
+        start = bytes(buffer[: read_at(0, memoryview(buffer))])
+    if start.startswith((ZIP, OLE)):
+        return (
+            f"The file {source.name} is a spreadsheet (Excel or the like), which Kalla does not read; save "
+            "the sheet as a CSV file."
+        )
+    return (
+        f"The file {source.name} is not a Parquet file. CSV is read from files whose names end in .csv or "
+        ".tsv (.gz may follow): if it is CSV, rename it; if it is of another kind, convert it to CSV or "
+        "Parquet."
+    )
 
 
 def batches_of(
@@ -198,7 +217,7 @@ def joint_schema(parts: Sequence[ParquetPart]) -> pa.Schema:
             fields[field.name] = pa.field(field.name, common, known.nullable or field.nullable)
     return pa.schema(
         [
-            field if all(name in part.schema.names for part in parts) else field.with_nullable(True)  # noqa: FBT003
+            field if all(name in part.schema.names for part in parts) else field.with_nullable(True)
             for name, field in fields.items()
         ]
     )

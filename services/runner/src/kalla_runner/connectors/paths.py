@@ -9,6 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from kalla_common.errors import Code, KallaError
 
+ZIP: Final = b"PK\x03\x04"
+OLE: Final = b"\xd0\xcf\x11\xe0"
+"""How spreadsheets begin: new ones are archives, old ones OLE documents."""
 _TEXT_FILE: Final = re.compile(r"\.(csv|tsv)(\.gz)?\Z", re.IGNORECASE)
 
 

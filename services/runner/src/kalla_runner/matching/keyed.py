@@ -80,9 +80,7 @@ def _seen_rows(
     plan = query.plan
     wanted = [
         (name, marks)
-        for name, marks, can, needed in zip(
-            (LEFT_ROW, RIGHT_ROW), seen, plan.numbered, shared, strict=True
-        )
+        for name, marks, can, needed in zip((LEFT_ROW, RIGHT_ROW), seen, plan.numbered, shared, strict=True)
         if can and needed
     ]
     if not wanted:

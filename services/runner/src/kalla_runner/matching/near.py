@@ -149,8 +149,7 @@ class _Keys:
 
 def _normal(rows: pa.RecordBatch | pa.Table, function: Change | None) -> list[pa.Array]:
     return [
-        function(column) if function and pt.is_string(column.type) else column
-        for column in rows.columns[1:]
+        function(column) if function and pt.is_string(column.type) else column for column in rows.columns[1:]
     ]
 
 

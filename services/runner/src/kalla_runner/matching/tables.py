@@ -15,6 +15,7 @@ from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.filters import check_filters, filter_batches
 from kalla_runner.matching.plan import ROW_COLUMN, numbered_schema
+from kalla_runner.matching.struct_nulls import with_null_fields
 from kalla_runner.staging import StagedTable
 from kalla_runner.storage import storage_errors
 
@@ -105,7 +106,7 @@ class Table:
                 files do not hold the stated number of rows, STORAGE_FULL.
         """
         counted = _Counted(_read(staged, closing))
-        schema, rows = staged.schema, iter(counted)
+        schema, rows = staged.schema, with_null_fields(counted, staged.schema)
         if row_column:
             schema, rows = numbered_schema(schema, row_column), _with_numbers(rows, row_column)
         if staged.format == "arrow" and not staged.filters:
@@ -192,7 +193,8 @@ def _read(staged: StagedTable, closing: ExitStack) -> Iterator[pa.RecordBatch]:
         except (OSError, pa.ArrowException) as error:
             raise KallaError(
                 Code.INVALID_DATA,
-                f"The staged rows of source {staged.alias!r} cannot be read from {path.name}.",
+                f"The rows of source {staged.alias!r} that were read for this run cannot be read back; run "
+                "the reconciliation again.",
                 source=staged.alias,
             ) from error
 

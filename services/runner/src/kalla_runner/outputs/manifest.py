@@ -97,10 +97,9 @@ class Manifest:
 
 
 def _side(document: dict[str, Any]) -> SideDiagnostics:
-    examples = {
-        name: tuple(document.pop(name, ())) for name in ("duplicate_key_examples", "shared_key_examples")
-    }
-    return SideDiagnostics(**document, **examples)
+    for name in ("duplicate_key_examples", "shared_key_examples"):
+        document[name] = tuple(document.get(name, ()))
+    return SideDiagnostics(**document)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -11,6 +11,9 @@ from kalla_common.s3 import checked_bucket
 
 _SCHEME: Final = "s3://"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_UPLOAD: Final = re.compile(
+    r"[A-Za-z0-9_-]{1,128}/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/(?P<name>[^/]+)"
+)
 _MOST_KEY_BYTES: Final = 1024
 
 
@@ -34,6 +37,15 @@ class S3Address:
     def below(self, name: str) -> S3Address:
         """The object `name` right below this prefix, with or without its final slash."""
         return S3Address(self.bucket, f"{self.key.rstrip('/')}/{name}".lstrip("/"))
+
+    @property
+    def shown(self) -> str:
+        """What people call it: an upload by its file's name, anything else by its URI.
+
+        An upload is <session>/<upload's UUID>/<file name>; nobody named the first two.
+        """
+        upload = _UPLOAD.fullmatch(self.key)
+        return upload["name"] if upload else str(self)
 
     def __str__(self) -> str:
         return f"{_SCHEME}{self.bucket}/{self.key}"

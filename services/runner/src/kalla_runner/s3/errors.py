@@ -68,16 +68,19 @@ def s3_error(error: BaseException, at: S3Address, endpoint: str, code: str = "")
     if code == "NoSuchBucket":
         return KallaError(Code.DATA_NOT_FOUND, f"There is no bucket {at.bucket} at {endpoint}.")
     if code == "InvalidObjectState":
-        return KallaError(Code.ACCESS_DENIED, f"The object {at} is archived; restore it first.")
+        return KallaError(Code.ACCESS_DENIED, f"The object {at.shown} is archived; restore it first.")
     if isinstance(error, FileNotFoundError) or status == 404:  # noqa: PLR2004 - not found
         return KallaError(
             Code.DATA_NOT_FOUND,
-            f"There is no object {at}; a URI of all objects below a prefix ends in a slash.",
+            f"There is no object {at}; a URI of all objects below a prefix ends in a slash."
+            if at.shown == str(at)
+            else f"The uploaded file {at.shown} is no longer in the store; upload it again.",
         )
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or status in (401, 403):
         return KallaError(
             Code.ACCESS_DENIED,
-            f"Kalla's credentials may not read {at} at {endpoint}; allow s3:GetObject and s3:ListBucket.",
+            f"Kalla's credentials may not read {at.shown} at {endpoint}; allow s3:GetObject and "
+            "s3:ListBucket.",
         )
     reason = code or (f"HTTP status {status}" if status else "no connection or no answer in time")
     return KallaError(
@@ -90,5 +93,5 @@ def changed(at: S3Address) -> KallaError:
     """The error for an object that is not what was pinned."""
     return KallaError(
         Code.SOURCE_CHANGED,
-        f"The object {at} changed while it was read; start again when nobody writes to it.",
+        f"The object {at.shown} changed while it was read; start again when nobody writes to it.",
     )

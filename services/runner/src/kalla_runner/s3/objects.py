@@ -140,8 +140,8 @@ class S3Object(PinnedBytes):
 
     @property
     def name(self) -> str:
-        """Its URI."""
-        return str(self.at)
+        """See PinnedBytes: its URI, or the name of an uploaded file."""
+        return self.at.shown
 
     @property
     def identity(self) -> Hashable:
@@ -292,6 +292,6 @@ def _tagged(at: S3Address, e_tag: str | None) -> str:
     if not e_tag:
         raise KallaError(
             Code.INVALID_DATA,
-            f"The S3 store gives no ETag for {at}, without which Kalla cannot tell whether it changes.",
+            f"The S3 store gives no ETag for {at.shown}, without which Kalla cannot tell whether it changes.",
         )
     return e_tag

@@ -11,6 +11,7 @@ from kalla_runner.matching.check import plan_match
 from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, ROW_COLUMN, MatchPlan, TableInfo
 from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.dialect import quoted
+from kalla_runner.matching.struct_nulls import with_null_fields
 
 INVOICES = TableInfo(
     "invoices",
@@ -79,8 +80,9 @@ def session_with(tables: dict[str, pa.Table]) -> SessionContext:
     """Rows under their aliases, numbered as the one_pass path wants them."""
     session = new_session()
     for name, table in tables.items():
+        loaded = pa.Table.from_batches(with_null_fields(table.to_batches(), table.schema), table.schema)
         numbers = pa.array(range(table.num_rows), pa.uint64())
-        numbered = table.append_column(pa.field(ROW_COLUMN, pa.uint64()), numbers)
+        numbered = loaded.append_column(pa.field(ROW_COLUMN, pa.uint64()), numbers)
         batches = numbered.to_batches() or [
             pa.record_batch([pa.array([], f.type) for f in numbered.schema], schema=numbered.schema)
         ]

@@ -52,7 +52,8 @@ LIST = "SELECT l.invoice_id, r.payment_id, {} AS x FROM invoices l JOIN payments
         ("CASE WHEN l.paid THEN l.id ELSE r.reference END IS NULL", "CAST(l.id AS TEXT)"),
         ("r.reference - l.id > 1", "CAST"),
         ("l.ratio = l.amount * 1.000000000001", "tolerance_match"),
-        ("l.ratio = r.id", "write tolerance_match(l.ratio, r.id, 0)"),
+        ("l.ratio <> r.id", "write tolerance_match(l.ratio, r.id, 0)"),
+        ("NOT (l.ratio = r.id)", "write tolerance_match(l.ratio, r.id, 0)"),
         ("l.ratio = 0.1234567890123456789", "tolerance_match"),
         ("l.ratio = r.ratio32", "tolerance_match(l.ratio, r.ratio32, 0)"),
         ("r.ratio32 = 0.1", "tolerance_match"),
@@ -136,6 +137,32 @@ def test_numbers_of_different_types_meet_exactly(
     ):
         _, rows = run(f"SELECT l.id FROM l JOIN r ON {condition}", *sides(one, l_type, two, r_type))
         assert bool(rows) is wanted, condition
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "equal"),
+    [
+        (5.0, 5, True),
+        (5.5, 5, False),
+        (-0.0, 0, True),
+        (2.0**53, 2**53, True),
+        (2.0**53, 2**53 + 1, False),
+        (None, 5, False),
+        (float("nan"), 5, False),
+        (float("inf"), 2**63 - 1, False),
+    ],
+)
+@pytest.mark.parametrize(
+    "condition", ["l.x = r.y", "r.y = l.x AND l.id = r.id", "l.id = r.id AND (l.x = r.y)"]
+)
+def test_a_float_equals_an_integer_exactly_or_not_at_all(
+    one: float | None, two: int, equal: bool, condition: str
+) -> None:
+    tables = sides(one, pa.float64(), two, pa.int64())
+    _, rows = run(f"SELECT l.id FROM l JOIN r ON {condition}", *tables)
+    assert bool(rows) is equal
+    _, rows = run(f"SELECT l.id FROM l JOIN r ON l.id = r.id WHERE {condition}", *tables)
+    assert bool(rows) is equal
 
 
 @pytest.mark.parametrize("literal", ["0.100000000000001", "1e300", "0.1"])

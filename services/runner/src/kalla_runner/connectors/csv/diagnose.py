@@ -15,6 +15,7 @@ from kalla_runner.pinned import PinnedBytes
 
 _PIECE: Final = 1 << 20
 _SHOWN: Final = 60
+_SHOWN_NAMES: Final = 6
 
 
 def malformed(source: PinnedBytes, error: MalformedError, block_start: int) -> KallaError:
@@ -39,8 +40,13 @@ def bad_block(source: PinnedBytes, dialect: Dialect, block: Block, reason: str) 
         if found != expected:
             line = _line_at(source, block.start + record.start)
             fields = "1 field" if found == 1 else f"{found} fields"
-            message = f"Line {line} of {source.name} has {fields} where the header has {expected}"
-            return _invalid(f"{message}; correct the line, or quote fields that hold the delimiter.", line)
+            names = " | ".join(dialect.names[:_SHOWN_NAMES]) + (" ..." if expected > _SHOWN_NAMES else "")
+            message = f"Line {line} of {source.name} has {fields} where the header has {expected} ({names})"
+            return _invalid(
+                f"{message}; correct the line, quote fields that hold the delimiter, or remove lines above "
+                "the column names.",
+                line,
+            )
     line = _line_at(source, block.start)
     return _invalid(f"{source.name} cannot be read from line {line} on: {reason[:200]}.", line)
 

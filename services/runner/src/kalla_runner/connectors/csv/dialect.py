@@ -17,6 +17,7 @@ from kalla_runner.connectors.csv.records import (
     read_record,
     records,
 )
+from kalla_runner.connectors.paths import OLE, ZIP
 
 BOM: Final = b"\xef\xbb\xbf"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -41,9 +42,7 @@ class Dialect:
     data_start: int
 
 
-def read_dialect(
-    read_head: Callable[[int], bytes], name: str, vouched: Collection[str] = ()
-) -> Dialect:
+def read_dialect(read_head: Callable[[int], bytes], name: str, vouched: Collection[str] = ()) -> Dialect:
     """The dialect, from the file's first record. Excel's `sep=;` above it names the delimiter.
 
     Args:
@@ -93,24 +92,30 @@ def _check_names(
 def _content_start(head: bytes, name: str) -> int:
     if head.startswith(_UTF16):
         raise KallaError(Code.INVALID_DATA, f"The file {name} is UTF-16 text; save it as UTF-8.")
+    if head.startswith((ZIP, OLE)):
+        raise KallaError(
+            Code.INVALID_DATA,
+            f"The file {name} is a spreadsheet (Excel or the like) under the name of a CSV file; save the "
+            "sheet as CSV.",
+        )
     start = len(BOM) if head.startswith(BOM) else 0
     while start < len(head) and head[start] in b"\r\n":
         start += 1
     return start
 
 
-def _separator(head: bytes, start: int, name: str) -> tuple[int, bytes] | None:
-    """Where the text begins below a line such as `sep=;`, and the delimiter that it names."""
+def _separator(head: bytes, start: int, name: str) -> tuple[int, tuple[bytes]] | None:
+    """Where the text begins below a line such as `sep=;`, and the one delimiter, which it names."""
     found = _SEP.match(head, start)
     if found is None:
         return None
     if found[1] not in _DELIMITERS:
         raise _invalid(
-            f"The first line of {name}, sep={found[1].decode(errors='replace')}, names a delimiter that is not "
-            "read; write the file with a comma, a semicolon, a tab or a vertical bar.",
+            f"The first line of {name}, sep={found[1].decode(errors='replace')}, names a delimiter that "
+            "Kalla does not read; write the file with a comma, a semicolon, a tab or a vertical bar.",
             1,
         )
-    return found.end(), found[1]
+    return found.end(), (found[1],)
 
 
 def _header(head: bytes, start: int, name: str, *, complete: bool) -> tuple[Record, bytes] | None:
@@ -119,12 +124,8 @@ def _header(head: bytes, start: int, name: str, *, complete: bool) -> tuple[Reco
         if not complete:
             return None
         raise KallaError(Code.EMPTY_FILE, f"The file {name} is empty; its first line must name the columns.")
-    separator = _separator(head, start, name)
-    if separator is not None:
-        start, only = separator
-    candidates = [
-        _Candidate.of(head, start, delimiter) for delimiter in ((only,) if separator is not None else _DELIMITERS)
-    ]
+    start, delimiters = _separator(head, start, name) or (start, _DELIMITERS)
+    candidates = [_Candidate.of(head, start, delimiter) for delimiter in delimiters]
     likely = b"\t" if ".tsv" in name.lower() else b","
     # The one that splits off the most fields, even if one of them turns out to be malformed.
     best = max(candidates, key=lambda one: (one.fields, one.record is not None, one.delimiter == likely))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 _ROWS: Final = 50
@@ -27,7 +28,8 @@ _DAY: Final = re.compile(
 )
 _CURRENCY: Final = r"(?:[$€£¥]|AUD|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HUF|INR|JPY|NOK|PLN|SEK|USD)"
 _NUMBER: Final = re.compile(
-    rf"[+-]?(?:{_CURRENCY} ?)?[+-]?(?:\d+|\d{{1,3}}(?:[.,' ]\d{{3}})+)(?:[.,](\d+))?(?: ?{_CURRENCY}| ?%)?[+-]?"
+    rf"[+-]?(?:{_CURRENCY} ?)?[+-]?(?:\d+|\d{{1,3}}(?:[.,' ]\d{{3}})+)"
+    rf"(?:[.,](\d+))?(?: ?{_CURRENCY}| ?%)?[+-]?"
 )
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DIGITS: Final = re.compile(r"\d+")
@@ -87,7 +89,9 @@ def suspect(
     return _preamble(names, rows, vouched)
 
 
-def sentence(file: str, line: int, names: Sequence[str], rows: Sequence[Sequence[str]], why: Suspicion) -> str:
+def sentence(
+    file: str, line: int, names: Sequence[str], rows: Sequence[Sequence[str]], why: Suspicion
+) -> str:
     """Say what was found, and what to do."""
     if why.column == 0 and rows:
         return (
@@ -202,9 +206,9 @@ def _is_value(cell: str) -> bool:
 
 
 def _is_scale(names: Sequence[str], least: int = 3) -> bool:
-    """Whether the numbers in a line rise or fall throughout, as years, months or price steps in a header do."""
+    """Whether the numbers in a line rise or fall throughout, as years or price steps in a header do."""
     numbers = [Decimal(name.strip()) for name in names if re.fullmatch(r"-?\d+(\.\d+)?", name.strip())]
-    pairs = list(zip(numbers, numbers[1:], strict=False))
+    pairs = list(pairwise(numbers))
     return len(numbers) >= least and (all(a < b for a, b in pairs) or all(a > b for a, b in pairs))
 
 

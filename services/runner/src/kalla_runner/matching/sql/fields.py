@@ -69,9 +69,7 @@ def _is_relation(part: exp.Identifier, scope: Scope) -> bool:
     return False
 
 
-def _field(
-    part: exp.Identifier, kind: pa.DataType | None, path: str, found: Resolution
-) -> pa.Field | None:
+def _field(part: exp.Identifier, kind: pa.DataType | None, path: str, found: Resolution) -> pa.Field | None:
     if kind is None:
         return None
     if not pt.is_struct(kind):

@@ -22,7 +22,7 @@ from kalla_runner.matching.sql.scope import Relation, Resolution, Scope, own_par
 _FIRST: Final = -1
 _SECOND: Final = -2
 _GATHERED: Final = -4
-"""Marks in an instance, as resolve.py sets them: the two sides of a set operation, a gathering of array_agg."""
+"""Marks in an instance, as resolve.py sets them: both sides of a set operation, a gathering of array_agg."""
 
 Instance = tuple[int, ...]
 
@@ -122,9 +122,7 @@ class _Tracer:
         def add() -> None:
             select.append("expressions", exp.alias_(number, name, quoted=True))
 
-        return RowPath(
-            relation, inner.listed or grouped, inner.exact and not makes_one, (*inner.edits, add)
-        )
+        return RowPath(relation, inner.listed or grouped, inner.exact and not makes_one, (*inner.edits, add))
 
     def _source(self, relation: Relation, instance: Instance) -> tuple[exp.Expr, RowPath] | None:
         """The number of the row of an item of FROM, and the edits that bring it there."""

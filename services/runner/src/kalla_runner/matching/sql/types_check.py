@@ -16,6 +16,7 @@ from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.matching.sql.dialect import bare, literal_text, wrap
+from kalla_runner.matching.sql.functions import TOLERANCE
 from kalla_runner.matching.sql.marks import shown
 from kalla_runner.matching.sql.scope import Resolution, own_parts
 from kalla_runner.matching.sql.types import MAX_128, MAX_256, Kind, Typer, common_decimal, kind
@@ -255,6 +256,11 @@ def _make_floats_exact(site: Site, types: list[pa.DataType], found: Resolution, 
         for o, t in zip(site.operands, types, strict=True)
         if kind(t) is Kind.NUMBER and not _fits_double(o, t)
     ]
+    if inexact and _is_condition(site.node) and all(pa.types.is_integer(t) for _, t in inexact):
+        # The float is taken at its shortest decimal form, as tolerance_match does everywhere.
+        arguments = [*site.operands, exp.Literal.number("0")]
+        site.node.replace(exp.Anonymous(this=TOLERANCE, expressions=arguments))
+        return
     if inexact:
         one, two = shown(site.operands[0]), shown(site.operands[1])
         found.problem(
@@ -269,6 +275,18 @@ def _make_floats_exact(site: Site, types: list[pa.DataType], found: Resolution, 
         if kind(data_type) is Kind.NUMBER and not pa.types.is_float64(data_type):
             literal = literal_text(operand)
             wrap(operand, f"CAST('{literal}' AS DOUBLE)" if literal else "CAST({} AS DOUBLE)")
+
+
+def _is_condition(node: exp.Expr) -> bool:
+    """Whether a node is an equality that must hold for a row: NULL and false are one there."""
+    if not isinstance(node, exp.EQ):
+        return False
+    if any(isinstance(bare(side), exp.Tuple | exp.Any | exp.All) for side in (node.left, node.right)):
+        return False
+    parent = node.parent
+    while isinstance(parent, exp.And | exp.Paren):
+        parent = parent.parent
+    return isinstance(parent, exp.Where | exp.Join)
 
 
 def _fits_double(operand: exp.Expr, data_type: pa.DataType) -> bool:
