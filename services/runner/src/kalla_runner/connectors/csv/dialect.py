@@ -52,7 +52,7 @@ def read_dialect(read_head: Callable[[int], bytes], name: str) -> Dialect:
             return _dialect(head, *record, name)
         if size >= _LONGEST_HEADER:
             raise KallaError(Code.INVALID_DATA, f"The header of {name} does not end within 64 MB.")
-        size *= 8
+        size = min(8 * size, _LONGEST_HEADER)
 
 
 def _content_start(head: bytes, name: str) -> int:
