@@ -10,7 +10,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python libs/kalla_cli/install.py -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench inference stubs fuzz constraints clean
+.PHONY: help setup demo up test check bench inference stubs fuzz soak constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ inference: $(VENV)/.dev ## Measure how well match recipes are inferred; ARGS="--
 
 fuzz: $(VENV)/.dev ## Compare Kalla with DuckDB on CASES random cases (default 5000)
 	$(BIN)/python -m tests.differential --cases $(or $(CASES),5000)
+
+soak: $(VENV)/.dev ## Kill, stop and disturb a Kalla at work for MINUTES (default 3); SEED=1 repeats one; ARGS="--keep"
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 stubs: $(VENV)/.dev ## Generate the gRPC stubs anew
 	$(BIN)/python libs/kalla_common/generate_stubs.py

@@ -7,6 +7,8 @@ import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,6 +47,10 @@ async def stub(shared: RunnerProcess) -> AsyncIterator[runner_service_pb2_grpc.R
         yield runner_service_pb2_grpc.RunnerServiceStub(channel)
     finally:
         await channel.close()
+
+
+def _other_attempts(body: dict[str, Any], seen: list[Path]) -> bool:
+    return attempts(body) != seen
 
 
 async def cancel(stub: runner_service_pb2_grpc.RunnerServiceAsyncStub, body: dict[str, Any]) -> job_pb2.Job:
@@ -121,7 +127,7 @@ async def test_a_run_whose_children_are_killed_again_and_again_says_what_happene
         seen = wait_for(lambda: attempts(body), "the match to begin")
         for child in shared.children():
             os.kill(child.pid, signal.SIGKILL)
-        wait_for(lambda: attempts(body) != seen, "the attempt to end")
+        wait_for(partial(_other_attempts, body, seen), "the attempt to end")
     (message,) = wait_for(lambda: receiver.of(body["run_id"], "error"), "error")
     assert message.body["code"] == "RUNNER_UNAVAILABLE"
     assert "SIGKILL" in message.body["error"]

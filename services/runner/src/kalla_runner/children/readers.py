@@ -89,10 +89,14 @@ class Readers:
         """Kill all; what they were asked ends with RUNNER_UNAVAILABLE."""
         with self._changed:
             self._closing = True
-            readers = [*self._idle, *self._busy, *self._starting]
+            idle, others = list(self._idle), [*self._busy, *self._starting]
+            self._idle.clear()
             self._changed.notify_all()
         self._at_work.set()
-        for reader in readers:
+        for reader in idle:
+            reader.close()
+        for reader in others:
+            # Closed by the threads that use them.
             reader.kill(_stopping())
 
     @property
@@ -229,6 +233,8 @@ class Readers:
 
     def _start_one(self) -> None:
         """In the event loop: the kernel ends a child with the thread that started it."""
+        if self._closing:
+            return
         try:
             reader = Reader.start(self._limits.threads)
         except OSError as error:
