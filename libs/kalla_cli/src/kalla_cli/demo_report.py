@@ -51,6 +51,11 @@ def _show_counts(
     console.print(Padding(table, (0, 0, 1, 2), expand=False))
     pairs = f"[bold]{run['matched_count']:,}[/] pairs match"
     console.print(f"  {pairs}. Every row is accounted for, on both sides.", soft_wrap=True)
+    witness = run.get("witness")
+    if witness is not None and witness["status"] == "agreed":
+        console.print(f"  A second engine ({witness['engine']}) found the same pairs.", soft_wrap=True)
+    elif witness is not None:
+        console.print(f"  No second engine could confirm it: {witness['reason']}", soft_wrap=True)
 
 
 def _show_findings(console: Console, left: Mapping[str, Any], right: Mapping[str, Any]) -> None:

@@ -56,6 +56,9 @@ class RunnerSettings(CommonSettings):
     idle_child_bytes: int = Field(1024 * 1024 * 1024, ge=1)
     """A child process that keeps more than this after a task is replaced."""
 
+    witness: bool = False
+    """Whether a second engine, DuckDB, answers too where neither recipe nor request says so."""
+
     webhook_secret: str | None = Field(None, repr=False)
     """Secret of the Standard Webhooks signature; absent: callbacks are not signed."""
     callback_timeout_seconds: float = Field(10.0, gt=0)
@@ -109,6 +112,10 @@ class RunnerSettings(CommonSettings):
     def advertised_flight(self) -> str:
         """host:port under which others reach the Flight server."""
         return f"{self.advertised_host or self.host}:{self.flight_port}"
+
+    def witness_for(self, asked: bool | None, *, trial: bool) -> bool:
+        """Whether a second engine answers for a job; `asked` is None where the job leaves it open."""
+        return asked if asked is not None else self.witness and not trial
 
     def threads_for(self, active: int) -> int:
         """Threads for a task while `active` jobs run: a lone job may use all, several share them."""

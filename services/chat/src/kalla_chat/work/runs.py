@@ -77,6 +77,10 @@ async def _findings(run: CatalogRun, control: RunnerControl) -> list[str]:
     if result is None:
         return []
     found: list[str] = []
+    if result.witness is not None and result.witness.status == "agreed":
+        found.append(f"A second engine ({result.witness.engine}) found the same pairs.")
+    elif result.witness is not None:
+        found.append(f"No second engine could confirm the pairs: {result.witness.reason}")
     for side in (result.left, result.right):
         if side.duplicate_keys:
             examples = ", ".join(side.duplicate_key_examples[:2])

@@ -95,10 +95,11 @@ class Answers:
     def left_out(self) -> str | None:
         """A key that is matched although every row of it was written as unmatched; None as it should be."""
         for number, side in enumerate(OUTPUTS[1:]):
+            shared = f"SELECT e, min(d) AS d, count(*) AS n FROM shared_{side} GROUP BY e"  # noqa: S608 - our own names
+            rows = f"SELECT e, count(*) AS n FROM rows_{number} GROUP BY e"  # noqa: S608
             (shown,) = self._row(
-                f"SELECT min(s.d) FROM (SELECT e, min(d) AS d, count(*) AS n FROM shared_{side} GROUP BY e) s "  # noqa: S608 - our own names
-                f"JOIN (SELECT e, count(*) AS n FROM rows_{number} GROUP BY e) t ON s.e = t.e WHERE s.n >= t.n"
-            )
+                f"SELECT min(d) FROM ({shared}) s JOIN ({rows}) t USING (e) WHERE s.n >= t.n"
+            )  # noqa: S608
             if shown is not None:
                 return str(shown)
         return None
@@ -133,7 +134,9 @@ class Answers:
         parts: list[str] = []
         for at, (name, is_list) in enumerate(zip(names, lists, strict=True)):
             parts.append(f"z[{gathered.index(name) + 1}] AS k{at}" if is_list else f"{name} AS k{at}")
-        return f"SELECT DISTINCT {', '.join(parts)} FROM (SELECT *, unnest({whole_keys(gathered)}) AS z FROM m)"  # noqa: S608
+        return (
+            f"SELECT DISTINCT {', '.join(parts)} FROM (SELECT *, unnest({whole_keys(gathered)}) AS z FROM m)"  # noqa: S608
+        )
 
     def _state(self) -> None:
         """Make the views <whose>_<output> of both answers: e is a key in one notation, d is for people."""

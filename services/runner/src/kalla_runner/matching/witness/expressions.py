@@ -153,12 +153,9 @@ class Expressions:
         sign = _COMPARISONS[type(node)]
         one, two = bare(node.this), bare(node.expression)
         if isinstance(one, exp.Tuple) or isinstance(two, exp.Tuple):
-            return self._tuples(one, two, sign)
+            # NULLs within tuples are compared in ways of their own.
+            not_possible(f"tuples are compared by {sign}")
         return self.compared([self(one), self(two)], lambda sql: f"{sql[0]} {sign} {sql[1]}")
-
-    def _tuples(self, one: exp.Expr, two: exp.Expr, sign: str) -> Typed:
-        # NULLs within tuples are compared in ways of their own.
-        return not_possible(f"tuples are compared by {sign}")
 
     def _and_or(self, node: exp.Expr) -> Typed:
         word = "AND" if isinstance(node, exp.And) else "OR"

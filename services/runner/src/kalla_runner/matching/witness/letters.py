@@ -10,16 +10,19 @@ import re
 from typing import Final
 
 _CLASS: Final = (
-    # ASCII; Latin-1 without the soft hyphen, the micro sign and ß; Latin Extended-A without İ ı ŉ ſ
+    # ASCII; Latin-1 without the soft hyphen, the micro sign and the sharp s; Latin Extended-A without the i
+    # with two forms, the n after an apostrophe and the long s
     r"\x{00}-\x{7F}\x{A0}-\x{AC}\x{AE}-\x{B4}\x{B6}-\x{DE}\x{E0}-\x{12F}\x{132}-\x{148}\x{14A}-\x{17E}"
-    # Greek without Σ σ ς; Cyrillic; punctuation, currencies; kana and Chinese characters
+    # Greek without sigma, whose small form depends on its place; Cyrillic; punctuation, currencies; kana and Chinese characters
     r"\x{391}-\x{3A1}\x{3A4}-\x{3A9}\x{3B1}-\x{3C1}\x{3C4}-\x{3C9}\x{400}-\x{45F}"
     r"\x{2010}-\x{2027}\x{2030}-\x{205E}\x{20A0}-\x{20BF}\x{3041}-\x{3096}\x{30A1}-\x{30FA}\x{4E00}-\x{9FFF}"
 )
 PLAIN: Final = f"[{_CLASS}]*"
 """A pattern, for DuckDB, of texts in which every character is one of these."""
 
-_PLAIN_HERE: Final = re.compile(re.sub(r"\\x\{([0-9A-F]+)\}", lambda code: f"\\U{int(code[1], 16):08x}", PLAIN))
+_PLAIN_HERE: Final = re.compile(
+    re.sub(r"\\x\{([0-9A-F]+)\}", lambda code: f"\\U{int(code[1], 16):08x}", PLAIN)
+)
 
 _REGEXP: Final = re.compile(
     r"""

@@ -77,15 +77,22 @@ def witness(question: Question, limits: Limits, match_seconds: float) -> Witness
         reason = f"DuckDB took longer than {allowed:.0f} seconds"
     except (duckdb.OutOfMemoryException, MemoryError):
         reason = f"DuckDB needs more memory than its {limits.memory_bytes // _MEMORY_SHARE / MIB:.0f} MiB"
+    except KallaError:
+        raise
     except duckdb.Error as error:
         # Its text may hold values of the sources.
-        log.warning("witness_not_possible", error=type(error).__name__, text=str(error)[:600])
+        log.warning("witness_not_possible", error=type(error).__name__)
         reason = _REASONS.get(type(error).__name__, "DuckDB cannot run the translated query")
+    except Exception:  # noqa: BLE001 - a run that is proven does not fail for a defect of its witness
+        log.exception("witness_failed")
+        reason = "the comparison failed in an unexpected way; the runner's log has the details"
     else:
         seconds = round(time.perf_counter() - began, 3)
-        return WitnessReport("agreed", engine=ENGINE, seconds=seconds, **figures)
+        return _agreed(figures, seconds)
     seconds = round(time.perf_counter() - began, 3)
-    return WitnessReport("not_possible", reason=f"{reason[:1].upper()}{reason[1:]}.", engine=ENGINE, seconds=seconds)
+    return WitnessReport(
+        "not_possible", reason=f"{reason[:1].upper()}{reason[1:]}.", engine=ENGINE, seconds=seconds
+    )
 
 
 _REASONS: Final = {
@@ -96,7 +103,7 @@ _REASONS: Final = {
 }
 
 
-def _answered(question: Question, limits: Limits, seconds: float) -> dict[str, int | str]:
+def _answered(question: Question, limits: Limits, seconds: float) -> dict[str, Figures]:
     with _database(question, limits) as connection, _interrupted_after(connection, seconds):
         infos = question.infos
         translation = translate(question.match_sql, infos[0], infos[1], infos[2:], connection)
@@ -110,10 +117,22 @@ def _answered(question: Question, limits: Limits, seconds: float) -> dict[str, i
         left_out = answers.left_out()
         if left_out is not None:
             raise _disagreement(question, answers, ours, theirs, ("kalla", "unmatched", left_out))
-    return {
-        **{f"{output}_count": ours[output].rows for output in OUTPUTS},
-        **{f"{output}_hash": ours[output].hash for output in OUTPUTS},
-    }
+    return ours
+
+
+def _agreed(figures: dict[str, Figures], seconds: float) -> WitnessReport:
+    matched, left, right = (figures[output] for output in OUTPUTS)
+    return WitnessReport(
+        "agreed",
+        engine=ENGINE,
+        seconds=seconds,
+        matched_count=matched.rows,
+        unmatched_left_count=left.rows,
+        unmatched_right_count=right.rows,
+        matched_hash=matched.hash,
+        unmatched_left_hash=left.hash,
+        unmatched_right_hash=right.hash,
+    )
 
 
 @contextmanager
