@@ -97,9 +97,8 @@ class Answers:
         for number, side in enumerate(OUTPUTS[1:]):
             shared = f"SELECT e, min(d) AS d, count(*) AS n FROM shared_{side} GROUP BY e"  # noqa: S608 - our own names
             rows = f"SELECT e, count(*) AS n FROM rows_{number} GROUP BY e"  # noqa: S608
-            (shown,) = self._row(
-                f"SELECT min(d) FROM ({shared}) s JOIN ({rows}) t USING (e) WHERE s.n >= t.n"
-            )  # noqa: S608
+            both = f"({shared}) s JOIN ({rows}) t USING (e)"
+            (shown,) = self._row(f"SELECT min(d) FROM {both} WHERE s.n >= t.n")  # noqa: S608
             if shown is not None:
                 return str(shown)
         return None
