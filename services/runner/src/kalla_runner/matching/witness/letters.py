@@ -28,7 +28,7 @@ _PLAIN_HERE: Final = re.compile(
 
 _REGEXP: Final = re.compile(
     r"""
-    \^? (?: (?: [A-Za-z0-9\ _/,:;@#%&=!"'<>~-]   # a character that stands for itself
+    \^? (?: (?: [A-Za-z0-9À-ÖØ-öø-ÿ\ _/,:;@#%&=!"'<>~-]   # a character that stands for itself
         | \\[.()\[\]*+?{}^$|\\/-]               # one that would mean something else
         | \[ \^? (?: [A-Za-z0-9]-[A-Za-z0-9] | [A-Za-z0-9\ _/.,:;@#-] )+ \]
         | \( (?:\?:)? | \) | \|
