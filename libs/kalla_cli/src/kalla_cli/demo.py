@@ -102,7 +102,8 @@ def _tell(demo: _Demo, data: DemoData) -> int:
     demo.step("saved the recipe: POST /api/recipes; a match is what its SQL says\n")
     demo.console.print(Padding(Text(MATCH_SQL, style="cyan"), (0, 0, 1, 2), expand=False), soft_wrap=True)
     begin = time.monotonic()
-    run_id = str(demo.rest.post("/api/runs", {"recipe_id": "invoices-payments"})["run_id"])
+    request = {"recipe_id": "invoices-payments", "witness": True}
+    run_id = str(demo.rest.post("/api/runs", request)["run_id"])
     run = _follow(demo, run_id)
     demo.step(f"ran it: POST /api/runs, completed after {time.monotonic() - begin:.2f} s\n")
     results = {

@@ -193,7 +193,7 @@ class WitnessReport:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """The end of a completed job. `match_path` is one_pass or general; `witness` is None if none was asked."""
+    """The end of a completed job. `match_path` is one_pass or general; `witness` None if none was asked."""
 
     matched_count: int
     unmatched_left_count: int

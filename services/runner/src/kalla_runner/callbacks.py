@@ -186,6 +186,9 @@ def end_message(run_id: str, outcome: Outcome) -> dict[str, Any]:
     if outcome.result is not None:
         result = asdict(outcome.result)
         sides = {"left": result.pop("left"), "right": result.pop("right")}
+        del result["witness"]
+        if outcome.result.witness is not None:
+            result["witness"] = outcome.result.witness.as_json()
         body |= {**result, "diagnostics": {**sides, "match_path": result["match_path"]}}
     elif outcome.state is JobState.CANCELLED:
         body |= {"error": "cancelled", "code": "CANCELLED", "details": {}}

@@ -41,7 +41,7 @@ class SourceBody(BaseModel):
 
 
 class JobBody(BaseModel):
-    """JobRequest of the API reference; `allow_quadratic` goes beyond it."""
+    """JobRequest of the API reference; `allow_quadratic` and `witness` go beyond it."""
 
     model_config = ConfigDict(strict=True)
 
@@ -52,6 +52,7 @@ class JobBody(BaseModel):
     output_path: str
     primary_keys: dict[str, list[str]]
     allow_quadratic: bool = False
+    witness: bool | None = None
 
 
 def make_app(jobs: Jobs, metrics: Metrics, readiness: Readiness, sites: Sites) -> FastAPI:
@@ -115,6 +116,7 @@ def job_spec(body: bytes) -> JobSpec:
         primary_keys={alias: tuple(columns) for alias, columns in job.primary_keys.items()},
         callback_url=job.callback_url,
         allow_quadratic=job.allow_quadratic,
+        witness=job.witness,
     )
 
 

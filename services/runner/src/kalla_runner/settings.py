@@ -78,6 +78,9 @@ class RunnerSettings(CommonSettings):
     read_seconds: float = Field(300.0, gt=0)
     """How long a source may keep a preview or a check waiting."""
 
+    witness: bool = False
+    """Whether a second engine, DuckDB, answers too where neither recipe nor request says so."""
+
     webhook_secret: str | None = Field(None, repr=False)
     """Secret of the Standard Webhooks signature; absent: callbacks are not signed."""
     callback_timeout_seconds: float = Field(10.0, gt=0)
@@ -131,6 +134,10 @@ class RunnerSettings(CommonSettings):
     def advertised_flight(self) -> str:
         """host:port under which others reach the Flight server."""
         return f"{self.advertised_host or self.host}:{self.flight_port}"
+
+    def witness_for(self, asked: bool | None, *, trial: bool) -> bool:
+        """Whether a second engine answers for a job; `asked` is None where the job leaves it open."""
+        return asked if asked is not None else self.witness and not trial
 
     def threads_for(self, active: int) -> int:
         """Threads for a task while `active` jobs run: a lone job may use all, several share them."""

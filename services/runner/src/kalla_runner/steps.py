@@ -133,7 +133,8 @@ class Steps:
         await asyncio.to_thread(self._folders.remove_outputs, spec.run_id, output)
         folder = self._folders.new_output(spec.run_id, output)
         roots, memory = settings.allowed_roots, settings.memory_per_child
-        task = MatchTask(spec, source, folder, output, roots, self._threads(), memory)
+        witness = settings.witness_for(spec.witness, trial=spec.trial)
+        task = MatchTask(spec, source, folder, output, roots, self._threads(), memory, witness)
         result: JobResult = await self._pool.run(task, report, live.cancelled)
         return {
             "folder": str(folder),

@@ -86,6 +86,11 @@ class RecipeBody(BaseModel):
     allow_quadratic: bool | None = Field(
         default=None, strict=True, description="Run a plan that stays quadratic instead of refusing it."
     )
+    witness: bool | None = Field(
+        default=None,
+        strict=True,
+        description="Let a second engine answer too, and fail if it disagrees; absent: as the server is set.",
+    )
 
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
@@ -101,6 +106,7 @@ class RecipeBody(BaseModel):
             match_description=self.match_description or "",
             lookups=tuple(lookup.domain() for lookup in self.sources.lookups or ()),
             allow_quadratic=self.allow_quadratic or False,
+            witness=self.witness,
         )
 
 
@@ -139,7 +145,11 @@ def recipe_json(recipe: Recipe, *, masked: bool = True) -> dict[str, Any]:
         "match_description": recipe.match_description,
         "sources": sources,
     }
-    return body | ({"allow_quadratic": True} if recipe.allow_quadratic else {})
+    if recipe.allow_quadratic:
+        body["allow_quadratic"] = True
+    if recipe.witness is not None:
+        body["witness"] = recipe.witness
+    return body
 
 
 def recipe_of(stored: dict[str, Any]) -> Recipe:

@@ -52,6 +52,7 @@ class Completion:
     output_unmatched_left: str
     output_unmatched_right: str
     diagnostics: dict[str, Any] | None = None
+    """What the runner noticed; under `witness` what a second engine found, if one was asked."""
 
 
 async def require(session: ReadSession | WriteSession, run_id: str) -> RunRow:
@@ -179,5 +180,6 @@ def _completion(job: JobView) -> Completion:
             "left": asdict(result.left),
             "right": asdict(result.right),
             "match_path": result.match_path,
+            **({"witness": result.witness.as_json()} if result.witness is not None else {}),
         },
     )

@@ -58,6 +58,7 @@ class CompletionReport(BaseModel):
     unmatched_right_count: Count
     output_paths: OutputPathsBody
     diagnostics: dict[str, Any] | None = None
+    witness: dict[str, Any] | None = None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -84,7 +85,9 @@ class CompletionReport(BaseModel):
             output_matched=self.output_paths.matched,
             output_unmatched_left=self.output_paths.unmatched_left,
             output_unmatched_right=self.output_paths.unmatched_right,
-            diagnostics=self.diagnostics,
+            diagnostics=self.diagnostics
+            if self.witness is None
+            else {**(self.diagnostics or {}), "witness": self.witness},
         )
 
 

@@ -50,7 +50,8 @@ class StageTask:
 class MatchTask:
     """Match what a StageTask left in `staged` and write outputs and manifest into `folder`.
 
-    `output` is where the outputs will appear when they are published: a folder or an S3 prefix.
+    `output` is where the outputs will appear when they are published: a folder or an S3 prefix. `witness`
+    says whether a second engine answers too.
     """
 
     spec: JobSpec
@@ -60,6 +61,7 @@ class MatchTask:
     allowed_roots: tuple[Path, ...]
     threads: int
     memory_bytes: int
+    witness: bool = False
 
 
 Task = StageTask | MatchTask

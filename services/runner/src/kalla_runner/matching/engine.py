@@ -61,7 +61,7 @@ _FEW_COLUMNS: Final = 32
 
 Witness = Callable[[Path, Path, float], WitnessReport]
 """Answers the same question with another engine and compares: called with the folder of the written outputs,
-a folder for what does not fit in memory, and the seconds that the match has taken. Raises WITNESS_DISAGREES."""
+a folder for what does not fit in memory, and the seconds that the match took. Raises WITNESS_DISAGREES."""
 
 
 @dataclass(frozen=True, slots=True)

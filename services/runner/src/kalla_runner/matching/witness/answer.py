@@ -18,14 +18,6 @@ _WORD: Final = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What stands for one multiset of keys: how many there are, and a hash of 128 bits over all of them."""
-
-    rows: int
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
 class Written:
     """What a run wrote.
 
@@ -66,8 +58,8 @@ class Answers:
         self._find()
         self._state()
 
-    def figures(self, whose: str, output: str) -> Figures:
-        """The figures of an output.
+    def figures(self, whose: str, output: str) -> tuple[int, str]:
+        """How many keys an output has, and a hash of 128 bits over all of them in whatever order.
 
         Args:
             whose: kalla or duckdb.
@@ -75,7 +67,7 @@ class Answers:
         """
         query = f"SELECT md5_number_lower(e) AS l, md5_number_upper(e) AS u FROM {whose}_{output}"  # noqa: S608 - our own names
         rows, lower, upper = self._row(f"SELECT count(*), sum(l), sum(u) FROM ({query})")  # noqa: S608
-        return Figures(int(rows), f"{int(upper or 0) % _WORD:016x}{int(lower or 0) % _WORD:016x}")
+        return int(rows), f"{int(upper or 0) % _WORD:016x}{int(lower or 0) % _WORD:016x}"
 
     def example(self, output: str) -> tuple[str, str] | None:
         """A row that one answer has and the other has not, or not as often.
@@ -95,13 +87,28 @@ class Answers:
     def left_out(self) -> str | None:
         """A key that is matched although every row of it was written as unmatched; None as it should be."""
         for number, side in enumerate(OUTPUTS[1:]):
-            (shown,) = self._row(
-                f"SELECT min(s.d) FROM (SELECT e, min(d) AS d, count(*) AS n FROM shared_{side} GROUP BY e) s "  # noqa: S608 - our own names
-                f"JOIN (SELECT e, count(*) AS n FROM rows_{number} GROUP BY e) t ON s.e = t.e WHERE s.n >= t.n"
-            )
+            (shown,) = self._row(f"SELECT min(d) FROM {self._sharing(number, side)} WHERE s.n >= t.n")  # noqa: S608 - our own names
             if shown is not None:
                 return str(shown)
         return None
+
+    def counts(self, whose: str) -> dict[str, int]:
+        """The rows of each output. Those that share the key of a matched row are taken as the run took them."""
+        rows = {"matched": self._row(f"SELECT count(*) FROM {whose}_matched")[0]}  # noqa: S608 - our own names
+        for number, side in enumerate(OUTPUTS[1:]):
+            if whose == "kalla":
+                (rows[side],) = self._row(f"SELECT count(*) FROM all_{side}")  # noqa: S608
+                continue
+            (found,) = self._row(f"SELECT count(*) FROM duckdb_{side}")  # noqa: S608
+            shared = f"SELECT sum(s.n) FROM {self._sharing(number, side)} WHERE s.n < t.n"  # noqa: S608
+            rows[side] = found + int(self._row(shared)[0] or 0)
+        return rows
+
+    def _sharing(self, number: int, side: str) -> str:
+        """For matched keys of which rows were written as unmatched: how many rows, s.n, and of how many, t.n."""
+        shared = f"SELECT e, min(d) AS d, count(*) AS n FROM shared_{side} GROUP BY e"  # noqa: S608 - our own names
+        rows = f"SELECT e, count(*) AS n FROM rows_{number} GROUP BY e"  # noqa: S608
+        return f"({shared}) s JOIN ({rows}) t USING (e)"
 
     def _row(self, query: str) -> tuple[Any, ...]:
         # All of it, or DuckDB holds the result for unfinished.
@@ -133,7 +140,9 @@ class Answers:
         parts: list[str] = []
         for at, (name, is_list) in enumerate(zip(names, lists, strict=True)):
             parts.append(f"z[{gathered.index(name) + 1}] AS k{at}" if is_list else f"{name} AS k{at}")
-        return f"SELECT DISTINCT {', '.join(parts)} FROM (SELECT *, unnest({whole_keys(gathered)}) AS z FROM m)"  # noqa: S608
+        return (
+            f"SELECT DISTINCT {', '.join(parts)} FROM (SELECT *, unnest({whole_keys(gathered)}) AS z FROM m)"  # noqa: S608
+        )
 
     def _state(self) -> None:
         """Make the views <whose>_<output> of both answers: e is a key in one notation, d is for people."""

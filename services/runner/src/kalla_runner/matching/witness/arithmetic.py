@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 from sqlglot import exp
@@ -22,7 +24,7 @@ from kalla_runner.matching.witness.typed import (
 )
 
 _INT64_DECIMAL: Final = 18
-"""DuckDB keeps a product of decimals in 64 bits, and fails, where both factors have at most so many digits."""
+"""DuckDB keeps a product of decimals in 64 bits, and fails, if both factors have at most so many digits."""
 _QUOTIENT_SCALE: Final = 4
 """Digits that a quotient has for certain beyond those of the number that is divided."""
 _FLOAT_WHOLE: Final = 16
@@ -32,14 +34,16 @@ _DAYS: Final = (Family.DATE, Family.TIMESTAMP, Family.ZONED)
 
 
 def arithmetic(node: exp.Expr, left: Typed, right: Typed) -> Typed:
-    """left + right, left - right, left * right, left / right or left % right."""
+    """Left + right, left - right, left * right, left / right or left % right."""
     if left.type.is_exact and right.type.is_exact:
         return _OF_NUMBERS[type(node)](left, right)
     if left.family in _DAYS or right.family in _DAYS:
         return _of_days(node, left, right)
     if None in (left.family, right.family):
         not_possible("an operator has NULL as one of its operands")
-    return not_possible("binary fractions are added or multiplied, which the two engines may round differently")
+    return not_possible(
+        "binary fractions are added or multiplied, which the two engines may round differently"
+    )
 
 
 def negative(value: Typed) -> Typed:
@@ -50,9 +54,9 @@ def negative(value: Typed) -> Typed:
     if value.family is Family.INTEGER:
         long = Type(Family.INTEGER, MAX_DIGITS)
         return combined(f"(-{as_type(value, long).sql})", long, [value])
-    if value.family is Family.DECIMAL:
+    if value.family in (Family.DECIMAL, Family.FLOAT):
         return combined(f"(-{value.sql})", value.type, [value])
-    return not_possible("the sign of something that is no exact number is changed")
+    return not_possible("the sign of something that is no number is changed")
 
 
 def tolerance(a: Typed, b: Typed, threshold: Typed) -> Typed:
@@ -138,9 +142,9 @@ def _remainder(left: Typed, right: Typed) -> Typed:
     return combined(f"({x.sql} % {y.sql})", common, [left, right])
 
 
-_OF_NUMBERS: Final = {
-    exp.Add: lambda x, y: _added(x, y, "+"),
-    exp.Sub: lambda x, y: _added(x, y, "-"),
+_OF_NUMBERS: Final[dict[type[exp.Expr], Callable[[Typed, Typed], Typed]]] = {
+    exp.Add: partial(_added, sign="+"),
+    exp.Sub: partial(_added, sign="-"),
     exp.Mul: _product,
     exp.Div: _quotient,
     exp.Mod: _remainder,
@@ -148,7 +152,7 @@ _OF_NUMBERS: Final = {
 
 
 def _of_days(node: exp.Expr, left: Typed, right: Typed) -> Typed:
-    sign = {exp.Add: "+", exp.Sub: "-"}.get(type(node))
+    sign = "+" if isinstance(node, exp.Add) else "-" if isinstance(node, exp.Sub) else None
     if sign == "+" and left.family not in _DAYS:
         left, right = right, left
     match (left.family, right.family):
@@ -161,7 +165,9 @@ def _of_days(node: exp.Expr, left: Typed, right: Typed) -> Typed:
         case (Family.TIMESTAMP | Family.ZONED, Family.INTERVAL) if sign is not None:
             return combined(f"({left.sql} {sign} {right.sql})", left.type, [left])
         case _:
-            return not_possible("dates or timestamps are reckoned with in a way that the two engines differ in")
+            return not_possible(
+                "dates or timestamps are reckoned with in a way that the two engines differ in"
+            )
 
 
 _UNITS: Final = {

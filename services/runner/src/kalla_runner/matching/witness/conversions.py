@@ -24,8 +24,14 @@ from kalla_runner.matching.witness.typed import (
 _T: Final = exp.DataType.Type
 
 _INTEGERS: Final = {
-    **{_T.TINYINT: "TINYINT", _T.SMALLINT: "SMALLINT", _T.INT: "INTEGER", _T.BIGINT: "BIGINT"},
-    **{_T.UTINYINT: "UTINYINT", _T.USMALLINT: "USMALLINT", _T.UINT: "UINTEGER", _T.UBIGINT: "UBIGINT"},
+    _T.TINYINT: "TINYINT",
+    _T.SMALLINT: "SMALLINT",
+    _T.INT: "INTEGER",
+    _T.BIGINT: "BIGINT",
+    _T.UTINYINT: "UTINYINT",
+    _T.USMALLINT: "USMALLINT",
+    _T.UINT: "UINTEGER",
+    _T.UBIGINT: "UBIGINT",
 }
 _DIGITS: Final = {"TINYINT": 3, "UTINYINT": 3, "SMALLINT": 5, "USMALLINT": 5, "INTEGER": 10, "UINTEGER": 10}
 _TEXTS: Final = (_T.TEXT, _T.VARCHAR)
@@ -35,7 +41,7 @@ _INTEGER_TEXT: Final = r"^-?[0-9]{1,19}\z"
 _DATE_TEXT: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\z"
 _MOMENT_TEXT: Final = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[ T][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{_FRACTION}\z"
 _ZONED_TEXT: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII
+    r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
 _BOOLEAN_TEXT: Final = r"^(true|false)\z"
 
@@ -55,6 +61,10 @@ def cast(value: Typed, to: exp.DataType, *, trying: bool) -> Typed:
         return _from_text(value, name, target, trying=trying)
     if trying and value.family is not target.family:
         not_possible("TRY_CAST converts something that is no text")
+    return _converted(value, name, target)
+
+
+def _converted(value: Typed, name: str, target: Type) -> Typed:
     match (value.family, target.family):
         case (Family.INTEGER, Family.INTEGER) | (Family.BOOLEAN, Family.INTEGER):
             return combined(f"CAST({value.sql} AS {name})", target, [value])
@@ -106,12 +116,13 @@ def _is_exact_as_float(value: Typed) -> bool:
 
 
 def _literal_moment(value: Typed, to: exp.DataType) -> Typed | None:
-    """A moment that is written with its distance from UTC; None for anything else."""
+    """A moment that is written with its distance from UTC, or in UTC; None for anything else."""
     text = value.sql[1:-1] if value.sql.startswith("'") else ""
     if to.this is not _T.TIMESTAMPTZ or _ZONED_TEXT.fullmatch(text) is None:
         return None
     try:
-        moment = datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+        written = datetime.fromisoformat(text)
+        moment = (written.astimezone(UTC) if written.tzinfo else written).replace(tzinfo=None)
     except (ValueError, OverflowError):
         return None
     return Typed(f"TIMESTAMP '{moment.isoformat(' ')}'", Type(Family.ZONED))

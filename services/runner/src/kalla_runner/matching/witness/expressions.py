@@ -71,7 +71,8 @@ _PARTS: Final[dict[type[exp.Expr], frozenset[str]]] = {
     exp.In: frozenset({"this", "expressions", "query"}),
     exp.Case: frozenset({"this", "ifs", "default"}),
     exp.Cast: frozenset({"this", "to"}),
-    exp.TryCast: frozenset({"this", "to"}),
+    exp.TryCast: frozenset({"this", "to", "safe"}),
+    exp.DPipe: frozenset({"this", "expression", "safe"}),
     exp.Anonymous: frozenset({"this", "expressions"}),
     exp.Substring: frozenset({"this", "start", "length"}),
     exp.Trim: frozenset({"this", "expression", "position"}),
@@ -153,12 +154,9 @@ class Expressions:
         sign = _COMPARISONS[type(node)]
         one, two = bare(node.this), bare(node.expression)
         if isinstance(one, exp.Tuple) or isinstance(two, exp.Tuple):
-            return self._tuples(one, two, sign)
+            # NULLs within tuples are compared in ways of their own.
+            not_possible(f"tuples are compared by {sign}")
         return self.compared([self(one), self(two)], lambda sql: f"{sql[0]} {sign} {sql[1]}")
-
-    def _tuples(self, one: exp.Expr, two: exp.Expr, sign: str) -> Typed:
-        # NULLs within tuples are compared in ways of their own.
-        return not_possible(f"tuples are compared by {sign}")
 
     def _and_or(self, node: exp.Expr) -> Typed:
         word = "AND" if isinstance(node, exp.And) else "OR"

@@ -38,7 +38,9 @@ _CHOICES: Final = {"coalesce": "coalesce", "nvl": "coalesce", "ifnull": "coalesc
 """Functions that give one of their arguments back."""
 _EXACT_FLOATS: Final = frozenset({"min", "max", "abs", "count"})
 """Functions of binary fractions that round nothing."""
-IN_ORDER: Final = frozenset({"array_agg", "string_agg", "first_value", "last_value", "nth_value", "any_value"})
+IN_ORDER: Final = frozenset(
+    {"array_agg", "string_agg", "first_value", "last_value", "nth_value", "any_value"}
+)
 """Aggregates whose result depends on the order of rows, or on which of them comes first."""
 
 _PLAIN_CALL: Final = re.compile(r"(\w+)\(\{(?:0|all)\}\)")
@@ -121,12 +123,9 @@ class Functions:
     def _choice(self, name: str, values: Sequence[Typed]) -> Typed:
         same, data_type = united(values, name)
         sql = f"{_CHOICES[name]}({', '.join(value.sql for value in same)})"
-        first = values[0].type if name == "nullif" else data_type
-        return combined(sql, data_type if first.family is None else data_type, same)
+        return combined(sql, data_type, same)
 
-    def _written(
-        self, name: str, signature: Signature, values: Sequence[Typed], over: str = ""
-    ) -> Typed:
+    def _written(self, name: str, signature: Signature, values: Sequence[Typed], over: str = "") -> Typed:
         return self._typed(name, signature, signature.duckdb or "", values, over)
 
     def _typed(

@@ -26,14 +26,13 @@ from kalla_runner.matching.witness.typed import (
     united,
 )
 
-
 Found = Typed | NotPossibleError
 """A column, or why it cannot be had; that matters only where it is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Something that has rows: its SQL as an item of FROM, its columns c0, c1, ..., and which source it is."""
+    """Something with rows: its SQL as an item of FROM, its columns c0, c1, ..., which source it is."""
 
     sql: str
     columns: tuple[Found, ...]
@@ -286,7 +285,9 @@ class _Select:
         for key in group.expressions:
             at = bare(key)
             by_number = isinstance(at, exp.Literal) and not at.is_string
-            keys.append(self._write(self.scope.select.expressions[int(at.name) - 1].this if by_number else key).sql)
+            keys.append(
+                self._write(self.scope.select.expressions[int(at.name) - 1].this if by_number else key).sql
+            )
         return f" GROUP BY {', '.join(keys)}"
 
     def _limit(self) -> str:
@@ -314,7 +315,9 @@ class _Select:
         parts: list[exp.Expr] = node.args.get("partition_by") or []
         call, name = self._window_call(node.this)
         if name not in _OF_PEERS or spec is not None:
-            self._need_total_order([*parts, *(order.expressions if isinstance(order, exp.Order) else ())], name)
+            self._need_total_order(
+                [*parts, *(order.expressions if isinstance(order, exp.Order) else ())], name
+            )
         by = f"PARTITION BY {', '.join(self._write(part).sql for part in parts)}" if parts else ""
         text = self._write.order(order) if isinstance(order, exp.Order) else ""
         frame = "" if spec is None else _frame(spec)
@@ -387,6 +390,10 @@ def _frame(spec: exp.Expr) -> str:
     parts = [str(spec.args.get(key) or "") for key in ("kind", "start", "start_side", "end", "end_side")]
     kind, start, before, end, after = (part.upper() for part in parts)
     whole = (start, before) == ("UNBOUNDED", "PRECEDING")
-    if kind not in ("ROWS", "RANGE") or not whole or (end, after) not in (("CURRENT ROW", ""), ("UNBOUNDED", "FOLLOWING")):
+    if (
+        kind not in ("ROWS", "RANGE")
+        or not whole
+        or (end, after) not in (("CURRENT ROW", ""), ("UNBOUNDED", "FOLLOWING"))
+    ):
         not_possible("a window has a frame without a translation")
     return f" {kind} BETWEEN UNBOUNDED PRECEDING AND {end}{' ' * bool(after)}{after}"

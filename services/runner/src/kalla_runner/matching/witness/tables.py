@@ -93,7 +93,9 @@ class _Rows:
     @property
     def schema(self) -> pa.Schema:
         """The columns as they are handed to DuckDB."""
-        return pa.schema([("n", pa.int64()), *((f"c{place}", self._types(place)[1]) for place in self.places)])
+        return pa.schema(
+            [("n", pa.int64()), *((f"c{place}", self._types(place)[1]) for place in self.places)]
+        )
 
     def _types(self, place: int) -> tuple[pa.DataType, pa.DataType]:
         """The Arrow type in which a column is exact, and the one in which DuckDB gets it."""

@@ -85,7 +85,11 @@ class _NoTypes(Typer):
         pass
 
     def types(
-        self, expressions: Sequence[exp.Expr], found: Resolution, *, quiet: bool = False
+        self,
+        expressions: Sequence[exp.Expr],
+        found: Resolution,  # noqa: ARG002 - the base class's
+        *,
+        quiet: bool = False,  # noqa: ARG002
     ) -> list[pa.DataType | None]:
         return [None] * len(expressions)
 
@@ -150,9 +154,7 @@ def _keys(
     return whole, (tuple(types[:count]), tuple(types[count:]))
 
 
-def _projection(
-    query: exp.Select, outputs: Sequence[Output], position: int, found: Resolution
-) -> exp.Expr:
+def _projection(query: exp.Select, outputs: Sequence[Output], position: int, found: Resolution) -> exp.Expr:
     output = outputs[position]
     if not output.added:
         return query.expressions[position].this

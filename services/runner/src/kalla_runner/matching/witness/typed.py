@@ -191,7 +191,7 @@ def united(values: Sequence[Typed], what: str) -> tuple[list[Typed], Type]:
 
 
 def common_decimal(types: Sequence[Type], what: str) -> Type:
-    """The decimal that holds every value of exact numbers; of as many digits as there are, if they are too few."""
+    """The decimal that holds every value of exact numbers, as far as MAX_DIGITS do."""
     scale = max(t.scale for t in types)
     whole = max(t.whole for t in types)
     if scale > MAX_DIGITS:
@@ -209,7 +209,9 @@ def type_of_column(data_type: pa.DataType) -> tuple[Type, pa.DataType] | None:
     if is_text(data_type):
         return TEXT, pa.string()
     if types.is_integer(data_type):
-        return Type(Family.INTEGER, _DIGITS[data_type.bit_width, types.is_unsigned_integer(data_type)]), data_type
+        return Type(
+            Family.INTEGER, _DIGITS[data_type.bit_width, types.is_unsigned_integer(data_type)]
+        ), data_type
     if types.is_decimal(data_type) and 0 <= data_type.scale <= min(data_type.precision, MAX_DIGITS):
         precision = min(data_type.precision, MAX_DIGITS)
         exact = pa.decimal128(precision, data_type.scale)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from kalla_common.telemetry import log
 
 from kalla_runner.matching.limits import MIB, Limits
 from kalla_runner.matching.plan import MatchPlan, TableInfo
-from kalla_runner.matching.witness.answer import OUTPUTS, Answers, Figures, Written
+from kalla_runner.matching.witness.answer import OUTPUTS, Answers, Written
 from kalla_runner.matching.witness.tables import load_tables
 from kalla_runner.matching.witness.translate import translate
 from kalla_runner.matching.witness.typed import NotPossibleError
@@ -70,22 +70,28 @@ def witness(question: Question, limits: Limits, match_seconds: float) -> Witness
     began = time.perf_counter()
     allowed = max(LEAST_SECONDS, TIMES_AS_LONG * match_seconds)
     try:
-        figures = _answered(question, limits, allowed)
+        report = _answered(question, limits, allowed)
     except NotPossibleError as error:
         reason = str(error)
     except duckdb.InterruptException:
         reason = f"DuckDB took longer than {allowed:.0f} seconds"
     except (duckdb.OutOfMemoryException, MemoryError):
         reason = f"DuckDB needs more memory than its {limits.memory_bytes // _MEMORY_SHARE / MIB:.0f} MiB"
+    except KallaError:
+        raise
     except duckdb.Error as error:
         # Its text may hold values of the sources.
-        log.warning("witness_not_possible", error=type(error).__name__, text=str(error)[:600])
+        log.warning("witness_not_possible", error=type(error).__name__)
         reason = _REASONS.get(type(error).__name__, "DuckDB cannot run the translated query")
+    except Exception:  # noqa: BLE001 - a run that is proven does not fail for a defect of its witness
+        log.exception("witness_failed")
+        reason = "the comparison failed in an unexpected way; the runner's log has the details"
     else:
-        seconds = round(time.perf_counter() - began, 3)
-        return WitnessReport("agreed", engine=ENGINE, seconds=seconds, **figures)
+        return replace(report, seconds=round(time.perf_counter() - began, 3))
     seconds = round(time.perf_counter() - began, 3)
-    return WitnessReport("not_possible", reason=f"{reason[:1].upper()}{reason[1:]}.", engine=ENGINE, seconds=seconds)
+    return WitnessReport(
+        "not_possible", reason=f"{reason[:1].upper()}{reason[1:]}.", engine=ENGINE, seconds=seconds
+    )
 
 
 _REASONS: Final = {
@@ -96,24 +102,37 @@ _REASONS: Final = {
 }
 
 
-def _answered(question: Question, limits: Limits, seconds: float) -> dict[str, int | str]:
+def _answered(question: Question, limits: Limits, seconds: float) -> WitnessReport:
     with _database(question, limits) as connection, _interrupted_after(connection, seconds):
         infos = question.infos
         translation = translate(question.match_sql, infos[0], infos[1], infos[2:], connection)
         load_tables(connection, translation, infos, question.tables)
         keys = (question.plan.left_key_columns, question.plan.right_key_columns)
         answers = Answers(connection, translation, infos, Written(question.folder, keys))
-        ours = {output: answers.figures("kalla", output) for output in OUTPUTS}
-        theirs = {output: answers.figures("duckdb", output) for output in OUTPUTS}
-        if ours != theirs:
-            raise _disagreement(question, answers, ours, theirs)
-        left_out = answers.left_out()
-        if left_out is not None:
-            raise _disagreement(question, answers, ours, theirs, ("kalla", "unmatched", left_out))
-    return {
-        **{f"{output}_count": ours[output].rows for output in OUTPUTS},
-        **{f"{output}_hash": ours[output].hash for output in OUTPUTS},
-    }
+        return _compared(question, answers)
+
+
+def _compared(question: Question, answers: Answers) -> WitnessReport:
+    ours = {output: answers.figures("kalla", output) for output in OUTPUTS}
+    theirs = {output: answers.figures("duckdb", output) for output in OUTPUTS}
+    differing = next((output for output in OUTPUTS if ours[output] != theirs[output]), None)
+    if differing is not None:
+        raise _disagreement(question, answers, differing, answers.example(differing))
+    left_out = answers.left_out()
+    if left_out is not None:
+        raise _disagreement(question, answers, "unmatched", ("kalla", left_out))
+    counts = answers.counts("kalla")
+    matched, left, right = (ours[output][1] for output in OUTPUTS)
+    return WitnessReport(
+        "agreed",
+        engine=ENGINE,
+        matched_count=counts["matched"],
+        unmatched_left_count=counts["unmatched_left"],
+        unmatched_right_count=counts["unmatched_right"],
+        matched_hash=matched,
+        unmatched_left_hash=left,
+        unmatched_right_hash=right,
+    )
 
 
 @contextmanager
@@ -156,35 +175,25 @@ def _interrupted_after(connection: duckdb.DuckDBPyConnection, seconds: float) ->
 
 
 def _disagreement(
-    question: Question,
-    answers: Answers,
-    ours: dict[str, Figures],
-    theirs: dict[str, Figures],
-    example: tuple[str, str, str] | None = None,
+    question: Question, answers: Answers, output: str, example: tuple[str, str] | None
 ) -> KallaError:
-    for output in OUTPUTS:
-        if example is None and ours[output] != theirs[output]:
-            found = answers.example(output)
-            example = None if found is None else (found[0], output.partition("_")[0], found[1])
-    left, right = question.plan.left.alias, question.plan.right.alias
+    ours, theirs = answers.counts("kalla"), answers.counts("duckdb")
     shown = ""
     if example is not None:
         engine = {"kalla": "Kalla", "duckdb": "DuckDB"}[example[0]]
-        shown = f" For example, {example[2]} is {example[1]} by {engine} alone."
-    details = {
-        f"{whose}_{output}": str(figures[output].rows)
-        for whose, figures in (("kalla", ours), ("duckdb", theirs))
-        for output in OUTPUTS
-    }
+        shown = f" For example, {example[1]} is {output.partition('_')[0]} by {engine} alone."
+    details = {f"kalla_{name}": str(rows) for name, rows in ours.items()}
+    details |= {f"duckdb_{name}": str(rows) for name, rows in theirs.items()}
+    details |= {} if example is None else {"example": example[1]}
+    sides = question.plan.left.alias, question.plan.right.alias
     return KallaError(
         Code.WITNESS_DISAGREES,
-        f"The second engine, DuckDB, does not agree: Kalla has {_sentence(ours, left, right)}, DuckDB has "
-        f"{_sentence(theirs, left, right)}.{shown} The run's outputs were discarded.",
+        f"The second engine, DuckDB, does not agree: Kalla has {_sentence(ours, sides)}, DuckDB has "
+        f"{_sentence(theirs, sides)}.{shown} The run's outputs were discarded.",
         **details,
-        **({"example": example[2]} if example is not None else {}),
     )
 
 
-def _sentence(figures: dict[str, Figures], left: str, right: str) -> str:
-    counts = [figures[output].rows for output in OUTPUTS]
-    return f"{counts[0]:,} matched rows, {counts[1]:,} unmatched of {left} and {counts[2]:,} of {right}"
+def _sentence(counts: dict[str, int], sides: tuple[str, str]) -> str:
+    matched, left, right = (counts[output] for output in OUTPUTS)
+    return f"{matched:,} matched rows, {left:,} unmatched of {sides[0]} and {right:,} of {sides[1]}"
