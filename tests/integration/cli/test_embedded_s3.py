@@ -79,16 +79,16 @@ def test_ports_whose_sockets_are_somebody_elses_are_not_taken(
 ) -> None:
     monkeypatch.setattr(embedded_s3_module, "_SOCKETS", tmp_path)
     (tmp_path / "home").mkdir()
-    first = embedded_s3_module._ports(tmp_path / "home", ())
+    first = embedded_s3_module.store_ports(tmp_path / "home", ())
     own = tmp_path / f"seaweedfs-filer-{first['filer'][0]}.sock"
     own.touch()
-    assert embedded_s3_module._ports(tmp_path / "home", ()) == first
+    assert embedded_s3_module.store_ports(tmp_path / "home", ()) == first
     assert not own.exists()
     # Nothing that can be removed as a file can, as it is with the files of another user in /tmp.
     (tmp_path / f"seaweedfs-s3-grpc-{first['s3'][1]}.sock").mkdir()
-    second = embedded_s3_module._ports(tmp_path / "home", ())
+    second = embedded_s3_module.store_ports(tmp_path / "home", ())
     assert not {port for pair in second.values() for port in pair} & set(first["s3"])
-    assert embedded_s3_module._ports(tmp_path / "home", ()) == second
+    assert embedded_s3_module.store_ports(tmp_path / "home", ()) == second
 
 
 def test_a_folder_for_sockets_that_cannot_be_written_to_is_one_sentence(
@@ -96,7 +96,7 @@ def test_a_folder_for_sockets_that_cannot_be_written_to_is_one_sentence(
 ) -> None:
     monkeypatch.setattr(embedded_s3_module, "_SOCKETS", tmp_path / "nowhere")
     with (
-        pytest.raises(KallaError, match="needs the folder .*nowhere for its sockets"),
+        pytest.raises(KallaError, match="for its sockets, which this user cannot write to"),
         embedded_s3(tmp_path, tmp_path / "log"),
     ):
         pass

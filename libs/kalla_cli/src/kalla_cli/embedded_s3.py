@@ -115,7 +115,7 @@ def embedded_s3(
     # Its options of the last time, which would come back where we give none.
     (data / "mini.options").unlink(missing_ok=True)
     _check_sockets_folder()
-    ports = _ports(home, avoid)
+    ports = store_ports(home, avoid)
     every = tuple(port for pair in ports.values() for port in pair)
     settings = S3Settings(
         access_key_id=_ACCESS_KEY_ID,
@@ -206,7 +206,7 @@ def _ports_file(home: Path) -> Path:
     return home / "s3.ports"
 
 
-def _ports(home: Path, avoid: Collection[int]) -> dict[str, tuple[int, int]]:
+def store_ports(home: Path, avoid: Collection[int]) -> dict[str, tuple[int, int]]:
     """HTTP and gRPC port by server: those of the last time while they can be had, else others."""
     file = _ports_file(home)
     count = 2 * len(_SERVERS)
