@@ -41,7 +41,7 @@ for _name in [name for name in os.environ if name.startswith(("KALLA_", "OPENAI_
     del os.environ[_name]
 
 
-_guard = start_guard()
+start_guard()
 
 
 def pytest_configure() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import subprocess
 import sys
 from typing import Final
 
@@ -20,15 +19,25 @@ WORD: Final = "TEST_RUN_OF_KALLA"
 _PATIENCE: Final = 10.0
 
 
-def start_guard() -> subprocess.Popen[bytes] | None:
-    """Start it for this process and what this process starts from now on; None if another one guards it."""
+def start_guard() -> None:
+    """Start it for this process and what this process starts from now on, unless another one guards it."""
     if WORD in os.environ:
         # A worker of a run that is guarded.
-        return None
+        return
     os.environ[WORD] = secrets.token_hex(8)
-    return subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    # The other end stays open, in this process alone, for as long as it lives.
+    reading, _ = os.pipe()
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, __file__],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, reading, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+        ],
+        setsid=True,
     )
+    os.close(reading)
 
 
 def started_by(run: str) -> list[psutil.Process]:

@@ -73,9 +73,9 @@ def embedded_postgres(
         KallaError: ALREADY_EXISTS if `home` is a copy of another; DATABASE_UNAVAILABLE with the reason if
             it cannot be made or started.
     """
+    _check_version(home / "postgres")
     data = data_folder(home)
     owner = find_owner(data)
-    _check_version(data)
     site = _Site(programs(owner), data, owner, log, durable)
     password = _password(home)
     if not (data / "PG_VERSION").exists():

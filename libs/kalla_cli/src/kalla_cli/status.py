@@ -20,7 +20,7 @@ def show_status(text: Path) -> bool:
         was_for = f"the home {left.home}, which is not there" if left.home else "a home that was not recorded"
         print(f"Left behind: {left.path} is the database of {was_for}.")
         files = " ".join(quote(str(file)) for file in left.files)
-        print(f"  If no home that was moved needs it:  rm -r {files}")
+        print(f"  If no other home links to it:  rm -r {files}")
     return ready
 
 
