@@ -28,7 +28,7 @@ from kalla_gateway.recipes.checking import RecipeCheck
 from kalla_gateway.recipes.endpoints import router as recipes_router
 from kalla_gateway.rest.body_limit import BodyLimit
 from kalla_gateway.rest.context import GatewayServices
-from kalla_gateway.rest.errors import install_error_handlers
+from kalla_gateway.rest.errors import documented, install_error_handlers
 from kalla_gateway.rest.metrics import MetricsMiddleware
 from kalla_gateway.rest.operations import router as operations_router
 from kalla_gateway.results.endpoints import router as results_router
@@ -95,6 +95,8 @@ def create_app(services: GatewayServices) -> FastAPI:
         version=API_VERSION,
         description="Reconcile two data sources exactly, with proof that no row was lost.",
         redirect_slashes=False,
+        # What comes before every endpoint may answer: hosts and sites, the limits of a body.
+        responses=documented(400, 403, 408, 413, 421),
     )
     app.state.services = services
     for router in (
