@@ -16,6 +16,7 @@ from starlette.routing import Match
 from kalla_gateway.rest.exact_json import BodyError
 from kalla_gateway.rest.schemas import ErrorBody
 
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _MEANINGS: Final = {
     400: "The request's shape or a value in it is wrong.",
     401: "The callback's signature is missing or wrong.",
@@ -100,12 +101,14 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
 
 def _allowed_methods(request: Request) -> list[str]:
     """The methods of all routes of this path; the router itself names those of the first one."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        methods = getattr(route, "methods", None)
-        if methods and route.matches(request.scope)[0] is not Match.NONE:
-            found |= methods
-    return sorted(found)
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 async def _on_defect(_request: Request, error: Exception) -> JSONResponse:
