@@ -29,7 +29,7 @@ from kalla_gateway.recipes.endpoints import router as recipes_router
 from kalla_gateway.rest.body_limit import BodyLimit
 from kalla_gateway.rest.context import GatewayServices
 from kalla_gateway.rest.documentation import router as documentation_router
-from kalla_gateway.rest.errors import install_error_handlers
+from kalla_gateway.rest.errors import documented, install_error_handlers
 from kalla_gateway.rest.metrics import MetricsMiddleware
 from kalla_gateway.rest.operations import router as operations_router
 from kalla_gateway.results.endpoints import router as results_router
@@ -99,6 +99,8 @@ def create_app(services: GatewayServices) -> FastAPI:
         # FastAPI's own pages load scripts from the internet.
         docs_url=None,
         redoc_url=None,
+        # What comes before every endpoint may answer: hosts and sites, the limits of a body.
+        responses=documented(400, 403, 408, 413, 421),
     )
     app.state.services = services
     for router in (

@@ -10,7 +10,8 @@ from kalla_common.domain import JobSpec, SourceSpec
 from kalla_common.errors import Code, KallaError
 from kalla_common.uris import base_url_problem, has_control_characters
 
-_RUN_ID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+RUN_ID: Final = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_RUN_ID: Final = re.compile(RUN_ID)
 
 
 def check_spec(spec: JobSpec) -> None:

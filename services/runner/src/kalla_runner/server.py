@@ -12,6 +12,7 @@ from typing import Final
 
 import uvicorn
 from kalla.runner.v1 import runner_service_pb2, runner_service_pb2_grpc
+from kalla_common.patience import IDLE_SECONDS, PatientProtocol
 from kalla_common.rpc.server import add_health_and_reflection, add_port, make_server
 from kalla_common.s3 import S3Settings
 from kalla_common.sites import Sites
@@ -139,6 +140,8 @@ async def _http(runner: Runner, servers: asyncio.TaskGroup) -> AsyncGenerator[No
     config = uvicorn.Config(
         make_app(runner.jobs, runner.metrics, runner.readiness, _sites(runner.settings)),
         log_config=None,
+        http=PatientProtocol,
+        timeout_keep_alive=IDLE_SECONDS,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=GRACE_SECONDS,

@@ -47,6 +47,7 @@ class Receiver:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.status = 200
+        self.location: str | None = None
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,6 +57,8 @@ class Receiver:
                 receiver.messages.append(Message(self.path.rsplit("/", 1)[-1], headers, raw))
                 self.send_response(receiver.status)
                 self.send_header("content-length", "0")
+                if receiver.location is not None:
+                    self.send_header("location", receiver.location)
                 self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002

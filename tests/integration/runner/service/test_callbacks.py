@@ -48,6 +48,21 @@ def test_trap_14_a_callback_answered_500_is_sent_again_in_the_same_words(
     assert len({(m.raw, m.headers["webhook-id"]) for m in messages}) == 1
 
 
+def test_a_redirect_is_not_followed_and_the_message_stays_with_its_receiver(
+    runner: RunnerProcess, receiver: Receiver
+) -> None:
+    elsewhere = Receiver()
+    try:
+        receiver.status, receiver.location = 307, elsewhere.url
+        body = job(runner, write_sources(runner.data), callback_url=receiver.url)
+        runner.submit(body)
+        wait_for(lambda: len(receiver.of(body["run_id"], "complete")) >= 2, "two tries")
+        receiver.status, receiver.location = 200, None
+        assert elsewhere.messages == []
+    finally:
+        elsewhere.close()
+
+
 def test_a_dead_callback_url_fails_no_run_and_holds_up_no_other(
     runner: RunnerProcess, receiver: Receiver
 ) -> None:

@@ -26,14 +26,14 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/sessions", responses=documented(502, 503))
+@router.post("/sessions", responses=documented(502, 503, 504))
 async def create_chat_session(services: Services) -> SessionCreated:
     """Begin an empty session."""
     session = await services.chats.create()
     return SessionCreated(session_id=session.session_id, phase=session.phase, status=session.status)
 
 
-@router.get("/sessions/{session_id}", responses=documented(404, 502, 503))
+@router.get("/sessions/{session_id}", responses=documented(404, 502, 503, 504))
 async def get_chat_session(session_id: str, services: Services) -> ChatSession:
     """Return a session with all its messages."""
     return ChatSession.of(await services.chats.session(session_id))
@@ -48,7 +48,7 @@ async def get_chat_session(session_id: str, services: Services) -> ChatSession:
             "description": "The answer; with Accept: text/event-stream the events note, text, message,"
             " progress and error as they come, to the end of a run that the answer started.",
         },
-        **documented(400, 404, 502, 503, 504),
+        **documented(400, 404, 409, 502, 503, 504),
     },
 )
 async def send_chat_message(

@@ -8,9 +8,10 @@ from kalla_common.domain import Recipe, RecipeSource
 from kalla_common.uris import mask_uri
 from pydantic import BaseModel, ConfigDict, Field
 
-from kalla_gateway.rest.schemas import Saved
+from kalla_gateway.rest.schemas import WORDS, Saved
+from kalla_gateway.sources.uris import SOURCE_TYPES
 
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, json_schema_extra=WORDS)]
 
 EXAMPLE: dict[str, Any] = {
     "recipe_id": "invoice-payment-match",
@@ -44,7 +45,9 @@ class RecipeSourceBody(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     alias: Name
-    type: Annotated[str, Field(description="postgres, elasticsearch or file")]
+    type: Annotated[
+        str, Field(description="postgres, elasticsearch or file", json_schema_extra={"enum": [*SOURCE_TYPES]})
+    ]
     uri: Name | None = Field(
         default=None, description="Absent: a run takes the registered source of this alias."
     )

@@ -30,7 +30,7 @@ async def list_runs(
         return [RunSummary.of(row) for row in await service.newest_first(session, limit, before)]
 
 
-@router.post("", responses=documented(400, 403, 404, 502, 503))
+@router.post("", responses=documented(400, 403, 404, 409, 422, 502, 503))
 async def create_run(body: CreateRun, services: Services) -> RunState:
     """Create a run and hand it to the runner."""
     outcome = "refused"
@@ -50,7 +50,7 @@ async def get_run(run_id: str, services: Services) -> RunDetails:
         return RunDetails.of(await service.require(session, run_id))
 
 
-@router.post("/{run_id}/cancel", responses=documented(404, 502, 503))
+@router.post("/{run_id}/cancel", responses=documented(404, 502, 503, 504))
 async def cancel_run(run_id: str, services: Services) -> RunState:
     """End a run now; a run that has ended stays as it is."""
     run = await services.dispatcher.cancel(run_id)

@@ -10,6 +10,7 @@ from kalla_common.filters_json import parse_conditions
 from pydantic import BaseModel, ConfigDict, Field
 
 from kalla_gateway.recipes.schemas import RecipeBody
+from kalla_gateway.rest.schemas import conditions_schema
 from kalla_gateway.runs.planning import RunRequest
 from kalla_gateway.runs.tables import RunRow
 
@@ -21,7 +22,11 @@ class ResolvedSourceBody(BaseModel):
 
     alias: Annotated[str, Field(min_length=1)]
     uri: Annotated[str, Field(min_length=1)]
-    filters: list[Any] | None = Field(default=None, description="FilterCondition[]: column, op, value")
+    filters: list[Any] | None = Field(
+        default=None,
+        description="FilterCondition[]: column, op, value",
+        json_schema_extra=conditions_schema,
+    )
 
     def domain(self) -> SourceSpec:
         """The same as a domain object; raises INVALID_FILTER."""
@@ -42,6 +47,10 @@ class CreateRun(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
+            "anyOf": [
+                {"required": ["recipe_id"], "properties": {"recipe_id": {"type": "string", "minLength": 1}}},
+                {"required": ["recipe"], "properties": {"recipe": {"type": "object"}}},
+            ],
             "example": {
                 "recipe_id": "invoice-payment-match",
                 "resolved_sources": [
@@ -51,7 +60,7 @@ class CreateRun(BaseModel):
                         "filters": [{"column": "paid_amount", "op": "gt", "value": 0}],
                     }
                 ],
-            }
+            },
         }
     )
 

@@ -23,6 +23,8 @@ from kalla_gateway.sources.schemas import (
     SourceSaved,
 )
 
+_READING = documented(400, 403, 404, 409, 422, 502, 503, 504, 507)
+
 # An alias may hold a slash.
 router = APIRouter(prefix="/api/sources", tags=["Sources"], route_class=ExactJsonRoute)
 
@@ -34,9 +36,7 @@ async def list_sources(services: Services) -> list[SourceOut]:
         return [SourceOut.of(row) for row in await repository.newest_first(session)]
 
 
-@router.post(
-    "", responses=documented(400, 403, 404, 409, 422, 502, 503, 504, 507), response_model_exclude_none=True
-)
+@router.post("", responses=_READING, response_model_exclude_none=True)
 async def register_source(
     body: RegisterSource,
     services: Services,
@@ -54,7 +54,7 @@ async def register_source(
     return SourceSaved.of(await services.contact.look(row), replaced=replaced)
 
 
-@router.get("/{alias:path}/preview", responses=documented(400, 404, 422, 502, 503, 504))
+@router.get("/{alias:path}/preview", responses=_READING)
 async def preview_source(
     alias: str,
     services: Services,
@@ -67,7 +67,7 @@ async def preview_source(
     return SourceRowsOut.of(alias, page)
 
 
-@router.post("/{alias:path}/load-scoped", responses=documented(400, 404, 422, 502, 503, 504))
+@router.post("/{alias:path}/load-scoped", responses=_READING)
 async def load_scoped(alias: str, services: Services, body: LoadScoped) -> SourceRowsOut:
     """Load the rows of a source that fulfil all conditions."""
     filters = parse_conditions(body.conditions or [])

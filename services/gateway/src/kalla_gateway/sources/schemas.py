@@ -10,9 +10,10 @@ from kalla_common.telemetry import redact
 from kalla_common.uris import mask_uri
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from kalla_gateway.rest.schemas import Saved
+from kalla_gateway.rest.schemas import WORDS, Saved, conditions_schema
 from kalla_gateway.sources.contact import Look
 from kalla_gateway.sources.tables import SourceRow
+from kalla_gateway.sources.uris import SOURCE_TYPES
 
 DEFAULT_PREVIEW, MAX_PREVIEW = 10, 100
 DEFAULT_LOAD, MAX_LOAD = 200, 1000
@@ -46,11 +47,18 @@ class SourceOut(BaseModel):
 class RegisterSource(BaseModel):
     """A source to add, or to update by its alias."""
 
-    alias: Annotated[str, Field(min_length=1)]
+    alias: Annotated[str, Field(min_length=1, json_schema_extra=WORDS)]
     uri: Annotated[
-        str, Field(min_length=1, description="A password written as *** keeps the one that is stored.")
+        str,
+        Field(
+            min_length=1,
+            description="A password written as *** keeps the one that is stored.",
+            json_schema_extra=WORDS,
+        ),
     ]
-    source_type: Annotated[str, Field(description="postgres, elasticsearch or file")]
+    source_type: Annotated[
+        str, Field(description="postgres, elasticsearch or file", json_schema_extra={"enum": [*SOURCE_TYPES]})
+    ]
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -105,6 +113,7 @@ class LoadScoped(BaseModel):
     conditions: list[Any] | None = Field(
         default=None,
         description="FilterCondition[]: column, op (eq, neq, gt, gte, lt, lte, between, in, like), value",
+        json_schema_extra=conditions_schema,
     )
     limit: Annotated[StrictInt, Field(ge=1)] | None = Field(
         default=None, description=f"Default {DEFAULT_LOAD}; more than {MAX_LOAD} counts as {MAX_LOAD}."
