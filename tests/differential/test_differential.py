@@ -39,7 +39,8 @@ def test_kalla_and_duckdb_agree_on_random_cases() -> None:
     assert tally[Verdict.AGREED] >= 0.95 * CASES
     assert sum(outcome.matched > 0 for _, outcome in outcomes) >= 0.3 * CASES
     first_paths = Counter(outcome.path for _, outcome in outcomes)
-    assert min(first_paths["one_pass"], first_paths["general"]) >= 0.2 * CASES
+    # Queries through CTEs take one pass, and are answered on both paths.
+    assert min(first_paths["one_pass"], first_paths["general"]) >= 0.15 * CASES
     assert sum(outcome.paths_run == 2 for _, outcome in outcomes) >= 0.2 * CASES
 
 

@@ -54,7 +54,10 @@ class RecipeSourceBody(BaseModel):
     columns: list[Name] | None = Field(
         default=None, alias="schema", description='Expected columns, each "name" or "name:type".'
     )
-    primary_key: Annotated[list[Name], Field(min_length=1)]
+    primary_key: Annotated[
+        list[Name],
+        Field(min_length=1, description='Columns that identify a row; ["@row"]: the row\'s number.'),
+    ]
 
     def domain(self) -> RecipeSource:
         """The same as a domain object."""
