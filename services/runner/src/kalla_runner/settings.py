@@ -77,6 +77,8 @@ class RunnerSettings(CommonSettings):
     """Memory that one of them may take; all together take four times as much at most."""
     read_seconds: float = Field(300.0, gt=0)
     """How long a source may keep a preview or a check waiting."""
+    source_silence_seconds: float = Field(900.0, gt=0)
+    """A run ends whose source sends nothing for so long."""
 
     witness: bool = False
     """Whether a second engine, DuckDB, answers too where neither recipe nor request says so."""

@@ -108,7 +108,8 @@ class Steps:
         spec, settings = live.spec, self._settings
         output = await asyncio.to_thread(self._prepare, live)
         folder = await asyncio.to_thread(self._folders.new_stage, spec.run_id)
-        task = StageTask(spec, folder, settings.allowed_roots, self._threads(), self._s3)
+        roots, silence = settings.allowed_roots, settings.source_silence_seconds
+        task = StageTask(spec, folder, roots, self._threads(), self._s3, silence)
         rows: dict[str, int] = await self._pool.run(task, report, live.cancelled)
         return {"folder": str(folder), "output": output, "rows": rows, "row_count": sum(rows.values())}
 

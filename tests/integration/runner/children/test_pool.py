@@ -130,6 +130,17 @@ async def test_a_child_above_its_limit_is_ended_and_the_limit_is_named(tmp_path:
         await pool.close()
 
 
+async def test_a_source_that_sends_nothing_ends_its_task_and_is_named(
+    pool: ChildPool, tmp_path: Path
+) -> None:
+    silent = replace(stage_task(tmp_path), silence_seconds=0.3)
+    os.kill(pool.pids[0], signal.SIGSTOP)
+    with pytest.raises(KallaError, match="has sent nothing for 0 seconds") as failed:
+        await pool.run(silent, ignore, asyncio.Event())
+    assert failed.value.code is Code.SOURCE_UNREACHABLE
+    assert await pool.run(replace(silent, silence_seconds=60.0), ignore, asyncio.Event()) == {"l": 2, "r": 2}
+
+
 async def test_a_file_cut_short_under_a_mapping_is_a_source_that_changed(
     pool: ChildPool, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from google.rpc import status_pb2
 from pyarrow import flight
 
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
-from kalla_common.rpc.status import from_status, to_status
+from kalla_common.rpc.status import from_status, shortened, to_status
 from kalla_common.telemetry import log
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ def to_flight_error(error: BaseException) -> flight.FlightError:
     packed = to_status(error).SerializeToString()
     if len(packed) > MAX_EXTRA_INFO_BYTES:
         packed = to_status(KallaError(error.code, error.message[:1000])).SerializeToString()
-    return flight.FlightServerError(error.message, packed)
+    return flight.FlightServerError(shortened(error.message), packed)
 
 
 def _known(error: BaseException) -> KallaError | None:

@@ -18,6 +18,8 @@ _ALLOCATORS: Final = {
 }
 
 
+_SETTINGS: Final = "KALLA_"
+"""A child is told what it needs with its tasks; the runner's passwords stay with the runner."""
 _FRUGAL: Final = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 """What a reader gets: its memory is bounded tightly, and what it holds back would count."""
 
@@ -30,4 +32,5 @@ def child_environment(threads: int, *, keep_memory: bool = True) -> dict[str, st
         keep_memory: whether memory that was touched is kept for the next task.
     """
     pools = {"OMP_NUM_THREADS": str(threads), "TOKIO_WORKER_THREADS": str(threads)}
-    return {**(_ALLOCATORS if keep_memory else _FRUGAL), **os.environ, **pools}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+    return {**(_ALLOCATORS if keep_memory else _FRUGAL), **ours, **pools}

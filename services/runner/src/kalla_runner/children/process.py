@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Any, Self
 
 from kalla_common.domain import JobProgress
@@ -26,6 +28,7 @@ from kalla_runner.children.protocol import (
     Progress,
     Ready,
     Reply,
+    StageTask,
     Task,
     pack,
     unpack,
@@ -52,6 +55,7 @@ class Child:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._heard: dict[str, float] = {}
         self.tasks_done = 0
 
     @classmethod
@@ -105,14 +109,15 @@ class Child:
             ChildKilledError: somebody else ended the child.
         """
         oom_before = oom_kills()
-        guard = asyncio.create_task(self._guard_memory(memory_bytes))
+        self._heard = {"": time.monotonic()}
+        guard = asyncio.create_task(self._guard(task, memory_bytes))
         try:
             self._writer.write(pack(task))
             await self._writer.drain()
             return await self._answer(progress)
         except ChildGoneError as gone:
-            if guard.done() and not guard.cancelled() and guard.result():
-                raise KallaError(Code.MEMORY_LIMIT, _too_large(memory_bytes)) from None
+            if guard.done() and not guard.cancelled() and (why := guard.result()) is not None:
+                raise why from None
             raise meaning(gone, oom_before, "the run") from None
         finally:
             guard.cancel()
@@ -137,6 +142,7 @@ class Child:
         while True:
             match await self._receive():
                 case Progress(step):
+                    self._hear(step)
                     progress(step)
                 case Done(value):
                     return value
@@ -155,14 +161,29 @@ class Child:
         except (asyncio.IncompleteReadError, ConnectionError):
             raise ChildGoneError(await self._process.wait()) from None
 
-    async def _guard_memory(self, limit: int) -> bool:
-        while self.alive:
+    def _hear(self, step: JobProgress) -> None:
+        """Note when each source that is being read was last heard of; "" until the first one is."""
+        self._heard.pop("", None)
+        if step.source is not None and step.progress < 1.0:
+            self._heard[step.source] = time.monotonic()
+        elif step.source is not None:
+            self._heard.pop(step.source, None)
+
+    async def _guard(self, task: Task, limit: int) -> KallaError | None:
+        """Kill the child where it takes too much memory, or where a source keeps it waiting too long."""
+        patience = task.silence_seconds if isinstance(task, StageTask) else inf
+        why: KallaError | None = None
+        while self.alive and why is None:
             await asyncio.sleep(MEMORY_CHECK_SECONDS)
+            silent = [name for name, when in self._heard.items() if time.monotonic() - when > patience]
             if self.private_bytes() > limit:
-                with suppress(ProcessLookupError):
-                    os.killpg(self.pid, signal.SIGKILL)
-                return True
-        return False
+                why = KallaError(Code.MEMORY_LIMIT, _too_large(limit))
+            elif silent:
+                why = _too_silent(silent[0], patience)
+        if why is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        return why
 
 
 async def _spawn(channel: int, threads: int) -> asyncio.subprocess.Process:
@@ -195,4 +216,12 @@ def _too_large(limit: int) -> str:
     return (
         f"The run needs more memory than its limit of {limit / GIB:.1f} GiB: raise the runner's memory limit"
         " or narrow the sources with filters."
+    )
+
+
+def _too_silent(source: str, seconds: float) -> KallaError:
+    name = f"The source {source!r}" if source else "A source"
+    return KallaError(
+        Code.SOURCE_UNREACHABLE,
+        f"{name} has sent nothing for {seconds:.0f} seconds: check that its server answers, then run again.",
     )

@@ -16,6 +16,7 @@ import pickle
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,13 +38,17 @@ BATCH: Final = b"B"
 
 @dataclass(frozen=True, slots=True)
 class StageTask:
-    """Pin and read all sources of `spec` into `folder`, an empty directory of this attempt."""
+    """Pin and read all sources of `spec` into `folder`, an empty directory of this attempt.
+
+    A source that gives nothing for `silence_seconds` ends the task.
+    """
 
     spec: JobSpec
     folder: Path
     allowed_roots: tuple[Path, ...]
     threads: int
     s3: S3Settings
+    silence_seconds: float = inf
 
 
 @dataclass(frozen=True, slots=True)

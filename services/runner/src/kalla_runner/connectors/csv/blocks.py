@@ -92,12 +92,13 @@ def read_blocks(
             raise UnprovenError
         if kept > MOST_ROW_BYTES:
             raise MalformedError(0, _TOO_LONG)
-        if kept > len(buffer) // 2:
+        if kept > len(buffer) // 2 and len(buffer) <= MOST_ROW_BYTES:
             buffer = _grown(buffer, kept)
 
 
 def _grown(buffer: bytearray, kept: int) -> bytearray:
-    grown = bytearray(2 * len(buffer))
+    # One byte more than a row may have: a longer one fills it.
+    grown = bytearray(max(len(buffer), min(2 * len(buffer), MOST_ROW_BYTES + 1)))
     grown[:kept] = buffer[:kept]
     return grown
 
@@ -183,6 +184,8 @@ def _quoted_field(delimiter: bytes) -> re.Pattern[bytes]:
 
 def _strict_cut(buffer: bytearray, filled: int, delimiter: bytes, *, last: bool) -> tuple[int, bool]:
     """By the strict rules: a quote within an unquoted field is a letter like any other."""
+    if buffer.find(b'"', 0, filled) < 0:
+        return (filled if last else _row_end(buffer, 0, filled, last=False)), False
     border = b"\r\n" + delimiter
     cut, low = 0, 0
     quoted = False
