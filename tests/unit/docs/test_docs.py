@@ -12,6 +12,7 @@ from kalla_common.settings import CommonSettings, TlsSettings
 from kalla_gateway.settings import GatewaySettings
 from kalla_runner.settings import RunnerSettings
 
+from tests.unit.docs import function_page
 from tests.unit.docs.error_table import PAGE, with_table
 
 ROOT = Path(__file__).parents[3]
@@ -21,6 +22,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def test_the_table_of_errors_is_the_catalogue() -> None:
     page = PAGE.read_text()
     assert page == with_table(page), "run: python -m tests.unit.docs.error_table"
+
+
+def test_the_page_of_functions_is_the_catalogue() -> None:
+    page = function_page.PAGE.read_text()
+    assert page == function_page.function_page(), "run: python -m tests.unit.docs.function_page"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -19,7 +19,7 @@ from kalla_runner.matching.sql.casts import settle_cast
 from kalla_runner.matching.sql.catalogue import Entry, Family, Signature, family, find, operator
 from kalla_runner.matching.sql.dialect import bare, literal_text, wrap
 from kalla_runner.matching.sql.formats import PatternError, read_pattern
-from kalla_runner.matching.sql.marks import SHOWN, WRAPPER, call_name, shown
+from kalla_runner.matching.sql.marks import SHOWN, WRAPPER, call_name, put, shown
 from kalla_runner.matching.sql.moments import date_part, date_trunc, read_moment, write_moment, zoned
 from kalla_runner.matching.sql.quotients import average, divide, middle
 from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
@@ -50,6 +50,7 @@ def settle_calls(scope: Scope, found: Resolution, typer: Typer) -> None:
             if all(t is not None for t in here):
                 _settle(node, each, [t for t in here if t is not None], found)
     _check_intervals(parts, found, typer)
+    _add_days(parts, found, typer)
 
 
 def _levels(nodes: Sequence[exp.Expr]) -> list[list[exp.Expr]]:
@@ -377,8 +378,10 @@ def _as_microseconds(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataTyp
 
 def _repeat(node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType], found: Resolution) -> None:
     times = literal_text(arguments[1])
-    if times is not None and float(times) > _MOST_REPEATED:
-        found.problem(Code.INVALID_SQL, f"repeat takes a count of at most {_MOST_REPEATED:,}.", node)
+    if times is not None and not 0 <= float(times) <= _MOST_REPEATED:
+        found.problem(
+            Code.INVALID_SQL, f"{node.name.upper()} takes a count from 0 to {_MOST_REPEATED:,}.", node
+        )
 
 
 def _encode(node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType], found: Resolution) -> None:
@@ -439,7 +442,7 @@ _REWRITES: Final[
     "date_trunc": _trunc_call,
     "sign": _sign,
     "md5": _as_text,
-    "repeat": _repeat,
+    **dict.fromkeys(("repeat", "lpad", "rpad"), _repeat),
     "encode": _encode,
     "string_to_array": _string_to_array,
     "get_field": _get_field,
@@ -447,6 +450,21 @@ _REWRITES: Final[
     "avg": _average,
     "median": _median,
 }
+
+
+def _add_days(parts: Sequence[exp.Expr], found: Resolution, typer: Typer) -> None:
+    """Sums of a date and an integer: the engine's wrap around."""
+    sums = [node for node in parts if isinstance(node, exp.Add | exp.Sub)]
+    types = iter(typer.types([side for node in sums for side in (node.left, node.right)], found, quiet=True))
+    for node in reversed([(node, next(types), next(types)) for node in sums]):
+        operation, left, right = node
+        if left is None or right is None or literal_text(operation.right) is not None:
+            continue  # no literal reaches so far
+        if pa.types.is_date(left) and pa.types.is_integer(right):
+            sign = "+" if isinstance(operation, exp.Add) else "-"
+            days = "CAST(arrow_cast({0}, 'Int32') AS BIGINT)"
+            number = f"CAST({days} {sign} CAST(CAST({{1}} AS INT) AS BIGINT) AS INT)"
+            put(operation, f"arrow_cast({number}, 'Date32')", [operation.left, operation.right], found)
 
 
 def _check_intervals(parts: Sequence[exp.Expr], found: Resolution, typer: Typer) -> None:

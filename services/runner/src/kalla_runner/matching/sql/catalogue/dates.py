@@ -9,6 +9,7 @@ from kalla_runner.matching.sql.catalogue.families import DATE, DAYS, INTEGER, MO
 
 _UNIT: Final = Parameter("unit", frozenset({Family.TEXT}), literal=True)
 _DAY: Final = Parameter("date", DAYS)
+_COUNT: Final = Parameter("count", frozenset({Family.INTEGER}), literal=True)
 _TERM: Final = Parameter("interval", frozenset({Family.INTERVAL}), literal=True)
 _YEARS: Final = tuple(one(name, Family.INTEGER) for name in ("year", "month", "day"))
 
@@ -45,7 +46,16 @@ DATE_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "The first moment of the year, quarter, month, week, day, hour, minute or second; of a date a date.",
         (
             Signature((_UNIT, DATE), duckdb="date_trunc({0}, {1})::DATE", result=Family.DATE),
-            Signature((_UNIT, MOMENT), duckdb="date_trunc({0}, {1})", result=Family.TIMESTAMP),
+            Signature(
+                (_UNIT, one("timestamp", Family.TIMESTAMP)),
+                duckdb="date_trunc({0}, {1})",
+                result=Family.TIMESTAMP,
+            ),
+            Signature(
+                (_UNIT, one("timestamp", Family.ZONED)),
+                duckdb="date_trunc({0}, {1}::TIMESTAMP)::TIMESTAMPTZ",
+                result=Family.ZONED,
+            ),
         ),
         ("datetrunc",),
     ),
@@ -113,7 +123,11 @@ DATE_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "dateadd",
         "scalar",
         "A date or timestamp so many units later: DATEADD(day, 3, date).",
-        (Signature((_UNIT, Parameter("count", frozenset({Family.INTEGER}), literal=True), _DAY)),),
+        (
+            Signature((_UNIT, _COUNT, DATE)),
+            Signature((_UNIT, _COUNT, one("timestamp", Family.TIMESTAMP))),
+            Signature((_UNIT, _COUNT, one("timestamp", Family.ZONED))),
+        ),
     ),
     Entry(
         "date_add",
@@ -121,7 +135,14 @@ DATE_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "A date or timestamp and an interval: DATE_ADD(date, INTERVAL '3' DAY).",
         (
             Signature((DATE, _TERM), duckdb="({0} + {1})::DATE"),
-            Signature((MOMENT, _TERM), duckdb="{0} + {1}"),
+            Signature(
+                (one("timestamp", Family.TIMESTAMP), _TERM),
+                duckdb="{0} + {1}",
+            ),
+            Signature(
+                (one("timestamp", Family.ZONED), _TERM),
+                duckdb="({0}::TIMESTAMP + {1})::TIMESTAMPTZ",
+            ),
         ),
         ("adddate",),
     ),
@@ -131,7 +152,14 @@ DATE_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "A date or timestamp less an interval: DATE_SUB(date, INTERVAL '3' DAY).",
         (
             Signature((DATE, _TERM), duckdb="({0} - {1})::DATE"),
-            Signature((MOMENT, _TERM), duckdb="{0} - {1}"),
+            Signature(
+                (one("timestamp", Family.TIMESTAMP), _TERM),
+                duckdb="{0} - {1}",
+            ),
+            Signature(
+                (one("timestamp", Family.ZONED), _TERM),
+                duckdb="({0}::TIMESTAMP - {1})::TIMESTAMPTZ",
+            ),
         ),
         ("subdate",),
     ),
@@ -139,6 +167,17 @@ DATE_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "timezone",
         "scalar",
         "As AT TIME ZONE: a timestamp with time zone as the local time of a zone, or the reverse.",
-        (Signature((PATTERN, MOMENT), duckdb="timezone({0}, {1})", result=Family.TIMESTAMP),),
+        (
+            Signature(
+                (PATTERN, one("timestamp", Family.TIMESTAMP)),
+                duckdb="timezone({0}, {1})",
+                result=Family.ZONED,
+            ),
+            Signature(
+                (PATTERN, one("timestamp", Family.ZONED)),
+                duckdb="timezone({0}, {1})",
+                result=Family.TIMESTAMP,
+            ),
+        ),
     ),
 )

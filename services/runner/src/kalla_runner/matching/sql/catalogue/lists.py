@@ -8,7 +8,7 @@ from kalla_runner.matching.sql.catalogue.entry import Entry, Family, Parameter, 
 from kalla_runner.matching.sql.catalogue.families import LIST, ORDERED, one
 
 _PLACE: Final = one("place", Family.INTEGER)
-_DELIMITER: Final = one("delimiter", Family.TEXT)
+_DELIMITER: Final = Parameter("delimiter", frozenset({Family.TEXT}), literal=True)
 _STRUCT: Final = one("struct", Family.STRUCT)
 _NAME: Final = Parameter("name", frozenset({Family.TEXT}), literal=True)
 _ITEM: Final = Parameter("value", ORDERED)
@@ -74,7 +74,13 @@ LIST_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "array_concat",
         "scalar",
         "The elements of both lists.",
-        (Signature((LIST, LIST), duckdb="list_concat({0}, {1})", alike=True),),
+        (
+            Signature(
+                (LIST, LIST),
+                duckdb="CASE WHEN {0} IS NOT NULL OR {1} IS NOT NULL THEN list_concat({0}, {1}) END",
+                alike=True,
+            ),
+        ),
         ("array_cat", "list_cat", "list_concat"),
     ),
     Entry(
@@ -116,7 +122,13 @@ LIST_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "array_remove_all",
         "scalar",
         "The list without the elements that equal the value.",
-        (Signature((LIST, _ITEM), duckdb="list_filter({0}, v -> v IS DISTINCT FROM {1})", alike=True),),
+        (
+            Signature(
+                (LIST, _ITEM),
+                duckdb="CASE WHEN {1} IS NOT NULL THEN list_filter({0}, lambda v: v IS DISTINCT FROM {1}) END",
+                alike=True,
+            ),
+        ),
         ("list_remove_all",),
     ),
     Entry(
@@ -126,7 +138,7 @@ LIST_FUNCTIONS: Final[tuple[Entry, ...]] = (
         (
             Signature(
                 (LIST, _DELIMITER),
-                duckdb="array_to_string(list_filter({0}, v -> v IS NOT NULL), {1})",
+                duckdb="array_to_string(list_filter({0}, lambda v: v IS NOT NULL), {1})",
                 result=Family.TEXT,
             ),
         ),

@@ -39,12 +39,12 @@ NUMBER_FUNCTIONS: Final[tuple[Entry, ...]] = (
     Entry(
         "round",
         "scalar",
-        "Rounded to so many digits after the point, half away from zero; a float to the nearest even.",
+        "Rounded to so many digits after the point, half away from zero.",
         (
             Signature((EXACT_NUMBER,), duckdb="round({0})"),
             Signature((EXACT_NUMBER, DIGITS), duckdb="round({0}, {1})"),
-            Signature((FLOAT,)),
-            Signature((FLOAT, DIGITS)),
+            Signature((FLOAT,), duckdb="round({0})"),
+            Signature((FLOAT, DIGITS), duckdb="round({0}, {1})"),
         ),
     ),
     Entry(
@@ -83,7 +83,12 @@ NUMBER_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "mod",
         "scalar",
         "The remainder, with the sign of the first number; as a % b.",
-        (Signature((EXACT_NUMBER, EXACT_NUMBER), duckdb="{0} % nullif({1}, 0)"),),
+        (
+            Signature(
+                (EXACT_NUMBER, EXACT_NUMBER),
+                duckdb="CASE WHEN {1} = 0 AND {0} IS NOT NULL THEN error('division by zero') ELSE {0} % {1} END",
+            ),
+        ),
     ),
     Entry(
         "gcd",
@@ -97,7 +102,12 @@ NUMBER_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "The least common multiple.",
         (Signature((INTEGER, INTEGER), duckdb="lcm({0}, {1})"),),
     ),
-    _float("sqrt", "The square root, a float.", "sqrt({0})", NUMBER),
+    _float(
+        "sqrt",
+        "The square root, a float.",
+        "CASE WHEN {0} < 0 THEN error('negative') ELSE sqrt({0}) END",
+        NUMBER,
+    ),
     _float(
         "power",
         "The first number to the power of the second, a float.",

@@ -60,7 +60,11 @@ def _sum(sign: str, meaning: str) -> Entry:
             Signature((NUMBER, NUMBER), result=Family.FLOAT),
             Signature((DATE, INTEGER), duckdb=f"({{0}} {sign} {{1}}::INTEGER)"),
             Signature((DATE, _TERM), duckdb=f"({{0}} {sign} {{1}})::DATE"),
-            Signature((MOMENT, _TERM), duckdb=f"{{0}} {sign} {{1}}"),
+            Signature((one("timestamp", Family.TIMESTAMP), _TERM), duckdb=f"{{0}} {sign} {{1}}"),
+            Signature(
+                (one("timestamp", Family.ZONED), _TERM),
+                duckdb=f"({{0}}::TIMESTAMP {sign} {{1}})::TIMESTAMPTZ",
+            ),
             *(
                 (
                     Signature((DATE, DATE), duckdb="{0} - {1}", result=Family.INTEGER),
@@ -111,7 +115,12 @@ OPERATORS: Final[tuple[Entry, ...]] = (
         "%",
         "scalar",
         "The remainder, with the sign of the first number.",
-        (Signature((EXACT_NUMBER, EXACT_NUMBER), duckdb="{0} % nullif({1}, 0)"),),
+        (
+            Signature(
+                (EXACT_NUMBER, EXACT_NUMBER),
+                duckdb="CASE WHEN {1} = 0 AND {0} IS NOT NULL THEN error('division by zero') ELSE {0} % {1} END",
+            ),
+        ),
         form="{0} % {1}",
     ),
     Entry(
@@ -202,7 +211,10 @@ OPERATORS: Final[tuple[Entry, ...]] = (
         "||",
         "scalar",
         "Both values as one text; NULL if one is NULL.",
-        (Signature((_JOINED, _JOINED), duckdb="{0} || {1}", result=Family.TEXT),),
+        (
+            Signature((TEXT, _JOINED), duckdb="{0} || {1}", result=Family.TEXT),
+            Signature((_JOINED, TEXT), duckdb="{0} || {1}", result=Family.TEXT),
+        ),
         form="{0} || {1}",
     ),
     Entry(
@@ -228,7 +240,18 @@ OPERATORS: Final[tuple[Entry, ...]] = (
         "at time zone",
         "scalar",
         "A timestamp with time zone as the local time of a zone; one without as local time there.",
-        (Signature((MOMENT, _ZONE), duckdb="{0} AT TIME ZONE {1}"),),
+        (
+            Signature(
+                (one("timestamp", Family.TIMESTAMP), _ZONE),
+                duckdb="{0} AT TIME ZONE {1}",
+                result=Family.ZONED,
+            ),
+            Signature(
+                (one("timestamp", Family.ZONED), _ZONE),
+                duckdb="{0} AT TIME ZONE {1}",
+                result=Family.TIMESTAMP,
+            ),
+        ),
         form="{0} AT TIME ZONE {1}",
     ),
 )

@@ -19,7 +19,7 @@ _DELIMITER: Final = one("delimiter", Family.TEXT)
 _REPLACEMENT: Final = one("replacement", Family.TEXT)
 _BYTES: Final = one("bytes", Family.BINARY, Family.TEXT)
 _FLAGS: Final = Parameter("flags", frozenset({Family.TEXT}), literal=True)
-_TIMES: Final = Parameter("times", frozenset({Family.INTEGER}), literal=True)
+_TIMES: Final = Parameter("count", frozenset({Family.INTEGER}), literal=True)
 
 
 def _text(
@@ -88,10 +88,11 @@ TEXT_FUNCTIONS: Final[tuple[Entry, ...]] = (
     _text(
         "substr",
         "Characters from a position, the first being 1; positions before it count as empty.",
-        _gives("substr({0}, greatest({1}, 1))", TEXT, _FROM),
+        _gives("substr({0}, CASE WHEN {1} < 1 THEN 1 ELSE {1} END)", TEXT, _FROM),
         _gives(
-            "CASE WHEN {2} < 0 THEN error('negative count') ELSE "
-            "substr({0}, greatest({1}, 1), greatest({1} + {2} - greatest({1}, 1), 0)) END",
+            "CASE WHEN {0} IS NULL OR {1} IS NULL OR {2} IS NULL THEN NULL WHEN {2} < 0 THEN error('negative count') WHEN {1} < 1 THEN "
+            "substr({0}, 1, CASE WHEN {1} + {2} > 1 THEN {1} + {2} - 1 ELSE 0 END) ELSE "
+            "substr({0}, {1}, {2}) END",
             TEXT,
             _FROM,
             COUNT,
@@ -110,15 +111,15 @@ TEXT_FUNCTIONS: Final[tuple[Entry, ...]] = (
     ),
     _text(
         "lpad",
-        "Filled up at the start to a number of characters, or cut at the end to it.",
-        _gives("lpad({0}, greatest({1}, 0)::INTEGER, ' ')", TEXT, COUNT),
-        _gives("lpad({0}, greatest({1}, 0)::INTEGER, {2})", TEXT, COUNT, _FILL),
+        "Filled up at the start to a number of characters, at most 1,000, or cut at the end to it.",
+        _gives("lpad({0}, {1}, ' ')", TEXT, _TIMES),
+        _gives("CASE WHEN {2} = '' THEN left({0}, {1}) ELSE lpad({0}, {1}, {2}) END", TEXT, _TIMES, _FILL),
     ),
     _text(
         "rpad",
-        "Filled up at the end to a number of characters, or cut at the end to it.",
-        _gives("rpad({0}, greatest({1}, 0)::INTEGER, ' ')", TEXT, COUNT),
-        _gives("rpad({0}, greatest({1}, 0)::INTEGER, {2})", TEXT, COUNT, _FILL),
+        "Filled up at the end to a number of characters, at most 1,000, or cut at the end to it.",
+        _gives("rpad({0}, {1}, ' ')", TEXT, _TIMES),
+        _gives("CASE WHEN {2} = '' THEN left({0}, {1}) ELSE rpad({0}, {1}, {2}) END", TEXT, _TIMES, _FILL),
     ),
     _text("repeat", "The text so many times, at most 1,000.", _gives("repeat({0}, {1})", TEXT, _TIMES)),
     _text("reverse", "The characters in reverse order.", _gives(None, TEXT)),
@@ -134,16 +135,30 @@ TEXT_FUNCTIONS: Final[tuple[Entry, ...]] = (
     ),
     _text(
         "overlay",
-        "Characters from a position replaced by another text.",
-        _gives("substr({0}, 1, {2} - 1) || {1} || substr({0}, {2} + length({1}))", TEXT, _REPLACEMENT, _FROM),
-        _gives("substr({0}, 1, {2} - 1) || {1} || substr({0}, {2} + {3})", TEXT, _REPLACEMENT, _FROM, COUNT),
+        "Characters from a position, at least 1, replaced by another text.",
+        _gives(
+            "CASE WHEN {2} < 1 AND {0} || {1} IS NOT NULL THEN error('position') ELSE substr({0}, 1, {2} - 1) || {1} || "
+            "substr({0}, {2} + length({1})) END",
+            TEXT,
+            _REPLACEMENT,
+            _FROM,
+        ),
+        _gives(
+            "CASE WHEN {2} < 1 AND {0} || {1} || {3} IS NOT NULL THEN error('position') ELSE substr({0}, 1, {2} - 1) || {1} || "
+            "substr({0}, CASE WHEN {2} + {3} < 1 THEN 1 ELSE {2} + {3} END) END",
+            TEXT,
+            _REPLACEMENT,
+            _FROM,
+            COUNT,
+        ),
         form="overlay({0} PLACING {1} FROM {2} FOR {3})",
     ),
     _text(
         "split_part",
         "The part of that number between delimiters, counted from 1, or from the end by a negative number.",
         _gives(
-            "CASE WHEN {2} = 0 THEN error('part 0') WHEN {1} = '' THEN (CASE WHEN {2} IN (1, -1) THEN {0} "
+            "CASE WHEN {0} IS NULL OR {1} IS NULL OR {2} IS NULL THEN NULL "
+            "WHEN {2} = 0 THEN error('part 0') WHEN {1} = '' THEN (CASE WHEN {2} IN (1, -1) THEN {0} "
             "ELSE '' END) ELSE split_part({0}, {1}, {2}) END",
             TEXT,
             _DELIMITER,

@@ -8,7 +8,7 @@ from kalla_runner.matching.sql.catalogue.entry import Entry, Family, Parameter, 
 from kalla_runner.matching.sql.catalogue.families import ANY, VALUE
 
 _COUNT: Final = Parameter("count", frozenset({Family.INTEGER}), literal=True)
-_DEFAULT: Final = Parameter("default", ANY)
+_DEFAULT: Final = Parameter("default", ANY, literal=True)
 
 
 def _place(name: str, meaning: str, result: Family = Family.INTEGER) -> Entry:
