@@ -6,10 +6,11 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 endif
 VENV := .venv
 BIN  := $(VENV)/bin
-PIP  := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+# Installs, and says every few seconds how far it is.
+PIP  := $(BIN)/python libs/kalla_cli/install.py -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench inference stubs fuzz constraints clean
+.PHONY: help setup demo up test check bench inference stubs fuzz soak constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -19,7 +20,8 @@ $(VENV)/.run: pyproject.toml constraints.txt
 	  echo "Kalla needs Python 3.11 or newer with venv (on Debian and Ubuntu: apt install python3-venv)."; \
 	  echo "If it is not on the PATH, name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "Setting up $(VENV) (once, a minute or two) ..."
-	@"$(PYTHON)" -m venv $(VENV)
+	@"$(PYTHON)" -m venv $(VENV) || { \
+	  echo "$(VENV) cannot be made in $(CURDIR); clone Kalla into a folder that you may write to."; exit 1; }
 	@$(PIP) -e . || { echo "The packages could not be installed; is there a network? Run make again to go on."; exit 1; }
 	@touch $@
 
@@ -61,6 +63,9 @@ inference: $(VENV)/.dev ## Measure how well match recipes are inferred; ARGS="--
 
 fuzz: $(VENV)/.dev ## Compare Kalla with DuckDB on CASES random cases (default 5000)
 	$(BIN)/python -m tests.differential --cases $(or $(CASES),5000)
+
+soak: $(VENV)/.dev ## Kill, stop and disturb a Kalla at work for MINUTES (default 3); SEED=1 repeats one; ARGS="--keep"
+	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 stubs: $(VENV)/.dev ## Generate the gRPC stubs anew
 	$(BIN)/python libs/kalla_common/generate_stubs.py

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import boto3
@@ -16,10 +19,12 @@ import pytest
 from hypothesis import settings
 from kalla_cli.buckets import bucket_store
 from kalla_cli.embedded_s3 import embedded_s3
+from kalla_cli.ports import on_free_ports
 from kalla_common.s3 import S3Settings, take_s3_settings
 from obstore.store import S3Store
 from psycopg import sql
 
+from tests.guard import start_guard
 from tests.opensearch.server import UnavailableError, opensearch
 from tests.postgres import postgres_server
 
@@ -33,6 +38,26 @@ take_s3_settings()
 # Nor must a model that somebody uses: a Kalla under test would ask it, and send it rows.
 for _name in [name for name in os.environ if name.startswith(("KALLA_", "OPENAI_", "ANTHROPIC_"))]:
     del os.environ[_name]
+
+
+start_guard()
+
+
+def pytest_configure() -> None:
+    """End in good order, all fixtures closed, where the run is asked to end."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    for again in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(again, _end_once)
+    pytest.exit(f"ended by {signal.Signals(number).name}", returncode=128 + number)
+
+
+def _end_once(_number: int, _frame: FrameType | None) -> None:
+    """It ends already; the processes that fixtures start meanwhile must not ignore the signal."""
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +98,19 @@ class S3Bucket:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Settings]:
     """Address and credentials of a real S3 server, the one that `kalla up` starts."""
-    with tempfile.TemporaryDirectory(prefix="kalla-s3-") as folder:
-        home = Path(folder)
-        with embedded_s3(home, home / "s3.log", ("ready",)) as server:
-            server.wait_until_ready()
-            yield server.settings
+    with (
+        tempfile.TemporaryDirectory(prefix="kalla-s3-") as folder,
+        on_free_ports(lambda: ready_s3(Path(folder))) as settings,
+    ):
+        yield settings
+
+
+@contextmanager
+def ready_s3(home: Path) -> Generator[S3Settings]:
+    """A server that is ready, with its data in `home`."""
+    with embedded_s3(home, home / "s3.log", ("ready",)) as server:
+        server.wait_until_ready()
+        yield server.settings
 
 
 @pytest.fixture

@@ -73,26 +73,27 @@ def make_bank(dice: random.Random, ledger: Table) -> Table:
 def oracle(left: Table, right: Table) -> dict[str, Counter[Row]]:
     """What must come out, by comparing every row with every row."""
     matched: Counter[Row] = Counter()
-    keys: set[tuple[Any, ...]] = set()
-    for a in left.dicts():
-        for b in right.dicts():
+    in_result: tuple[set[int], set[int]] = (set(), set())
+    for row, a in enumerate(left.dicts()):
+        for other, b in enumerate(right.dicts()):
             compared = [a["region"], a["doc"], a["amount"], b["region"], b["doc"], b["amount"]]
             if None in compared or (a["region"], a["doc"]) != (b["region"], b["doc"]):
                 continue
             if abs(a["amount"] - b["amount"]) <= TOLERANCE:
                 values = (a["region"], a["doc"], b["region"], b["doc"], a["amount"], b["amount"], a["note"])
                 matched[tuple(text(value) for value in values)] += 1
-                keys.add((a["region"], a["doc"]))
+                in_result[0].add(row)
+                in_result[1].add(other)
     return {
         "matched": matched,
-        "unmatched_left": unmatched(left, keys),
-        "unmatched_right": unmatched(right, keys),
+        "unmatched_left": unmatched(left, in_result[0]),
+        "unmatched_right": unmatched(right, in_result[1]),
     }
 
 
-def unmatched(table: Table, keys: set[tuple[Any, ...]]) -> Counter[Row]:
-    """The rows whose whole key is in no matched row; both sides' keys are equal in a match."""
-    rows = (row for row in table.rows if (row[0], row[1]) not in keys)
+def unmatched(table: Table, matched: set[int]) -> Counter[Row]:
+    """The rows that are in no matched row, even where another one has their key."""
+    rows = (row for number, row in enumerate(table.rows) if number not in matched)
     return Counter(tuple(text(value) for value in row) for row in rows)
 
 
@@ -185,4 +186,8 @@ def assert_the_report_is_right(
         assert report["unmatched_rows"] == missing
         assert report["matched_rows"] == len(table.rows) - missing
         assert report["null_key_rows"] == sum(number for key, number in keys.items() if None in key)
+        gone = Counter((row[0], row[1]) for row in expected[f"unmatched_{side}"].elements())
+        kept = {(text(a), text(b)): count for (a, b), count in whole.items()}
+        shared = sum(count for key, count in gone.items() if 0 < count < kept.get(key, 0))
+        assert report["shared_key_rows"] == shared
         assert report["duplicate_keys"] == sum(1 for number in whole.values() if number > 1)

@@ -133,7 +133,7 @@ def test_a_file_without_a_header_is_empty(kalla: Kalla, data: bytes) -> None:
     [
         (b"id,amount\n1,2\n1,2,3\n", "Line 3"),
         (b"id,name\n1,\xff\n", "Line 2"),
-        (b"PK\x03\x04\x00\x00\x00\x00", "U+0000"),
+        (b"PK\x03\x04\x00\x00\x00\x00", "spreadsheet"),
         (b"id,id\n1,2\n", "'id' twice"),
     ],
 )

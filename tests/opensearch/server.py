@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,11 +14,13 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+from kalla_cli.ports import free_ports
 
 _HERE: Final = Path(__file__).parent
 _JARS: Final = _HERE.parents[1] / ".cache" / "opensearch-2.19.1.0"
 _MAVEN_SECONDS: Final = 300
 _START_SECONDS: Final = 90.0
+_TRIES: Final = 5
 _ENOUGH_MEMORY: Final = 4 << 30
 _JVM: Final = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """A small heap, and a start that is quick rather than a server that is fast."""
@@ -91,7 +92,16 @@ def _answers(address: str) -> bool:
 
 def _start(folder: Path, options: tuple[str, ...]) -> str:
     jars = _jars()
-    http, transport = _free_ports(2)
+    for _ in range(_TRIES):
+        if (address := _tried(folder, jars, options)) is not None:
+            return address
+    msg = f"OpenSearch did not start:\n{(folder / 'log').read_text()[-3000:]}"
+    raise RuntimeError(msg)
+
+
+def _tried(folder: Path, jars: Path, options: tuple[str, ...]) -> str | None:
+    """The address of a server that has started; None if another program took one of its ports."""
+    http, transport = free_ports(2)
     # A process group of its own, and no child of this process: others may still use it when this one ends.
     command = ["setsid", "--fork", "java", *options, "-cp", f"{jars}/*", str(_HERE / "Launcher.java")]
     log = folder / "log"
@@ -109,6 +119,9 @@ def _start(folder: Path, options: tuple[str, ...]) -> str:
         if _answers(address):
             (folder / "address").write_text(address)
             return address
+        if "BindHttpException" in (said := log.read_text()) or "BindTransportException" in said:
+            _wait_for_end(folder)
+            return None
         time.sleep(0.1)
     msg = f"OpenSearch did not start within {_START_SECONDS:.0f} s:\n{log.read_text()[-3000:]}"
     raise RuntimeError(msg)
@@ -156,14 +169,3 @@ def _jars() -> Path:
             raise UnavailableError(msg)
         loading.rename(_JARS)
     return _JARS
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from kalla_cli import embedded_s3 as embedded_s3_module
 from kalla_cli.buckets import bucket_store
 from kalla_cli.embedded_s3 import BUCKETS, EmbeddedS3, embedded_s3
 from kalla_cli.processes import wait_until
@@ -71,6 +72,34 @@ def test_other_ports_are_taken_if_the_last_ones_are_in_use(home: Path) -> None:
         two.wait_until_ready()
         assert two.settings.endpoint_url != one.settings.endpoint_url
         assert kept(two) == b"id\n1\n"
+
+
+def test_ports_whose_sockets_are_somebody_elses_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_s3_module, "_SOCKETS", tmp_path)
+    (tmp_path / "home").mkdir()
+    first = embedded_s3_module.store_ports(tmp_path / "home", ())
+    own = tmp_path / f"seaweedfs-filer-{first['filer'][0]}.sock"
+    own.touch()
+    assert embedded_s3_module.store_ports(tmp_path / "home", ()) == first
+    assert not own.exists()
+    # Nothing that can be removed as a file can, as it is with the files of another user in /tmp.
+    (tmp_path / f"seaweedfs-s3-grpc-{first['s3'][1]}.sock").mkdir()
+    second = embedded_s3_module.store_ports(tmp_path / "home", ())
+    assert not {port for pair in second.values() for port in pair} & set(first["s3"])
+    assert embedded_s3_module.store_ports(tmp_path / "home", ()) == second
+
+
+def test_a_folder_for_sockets_that_cannot_be_written_to_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_s3_module, "_SOCKETS", tmp_path / "nowhere")
+    with (
+        pytest.raises(KallaError, match="for its sockets, which this user cannot write to"),
+        embedded_s3(tmp_path, tmp_path / "log"),
+    ):
+        pass
 
 
 def test_a_killed_kalla_leaves_no_store_in_the_way(home: Path) -> None:

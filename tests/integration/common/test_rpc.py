@@ -16,10 +16,15 @@ from kalla.runner.v1 import runner_service_pb2 as pb
 from kalla.runner.v1 import runner_service_pb2_grpc as pb_grpc
 from kalla_common.errors import Code, KallaError
 from kalla_common.rpc.client import make_channel
+from kalla_common.rpc.keepalive import KEEPALIVE, Keepalive
 from kalla_common.rpc.server import HealthControl, add_health_and_reflection, add_port, make_server
 from kalla_common.settings import TlsSettings
 
 SERVICE = "kalla.runner.v1.RunnerService"
+FAST = Keepalive(client_ms=1_000, answer_ms=5_000, server_ms=400)
+"""gRPC sends no ping within a second of the last one."""
+SILENT_SECONDS = 6.0
+"""Six pings; with gRPC's defaults the fourth one ends the connection."""
 
 
 class Failing(pb_grpc.RunnerServiceServicer):
@@ -31,19 +36,25 @@ class Failing(pb_grpc.RunnerServiceServicer):
                 raise KallaError(Code.RUN_NOT_FOUND, "There is no such run.", run_id="unknown")
             case "slow":
                 await asyncio.sleep(30)
+            case "silent":
+                await asyncio.sleep(SILENT_SECONDS)
             case _:
                 raise ValueError("secret of the inside")
         return pb.GetJobResponse()
 
     async def WatchJob(self, request: Any, context: Any) -> AsyncIterator[pb.WatchJobResponse]:  # noqa: N802
         yield pb.WatchJobResponse()
+        if request.run_id == "silent":
+            await asyncio.sleep(SILENT_SECONDS)
         yield pb.WatchJobResponse()
         raise KallaError(Code.SOURCE_CHANGED, "The source changed.")
 
 
 @asynccontextmanager
-async def serving(tls: TlsSettings | None = None) -> AsyncGenerator[tuple[str, HealthControl]]:
-    server = make_server()
+async def serving(
+    tls: TlsSettings | None = None, keepalive: Keepalive = KEEPALIVE
+) -> AsyncGenerator[tuple[str, HealthControl]]:
+    server = make_server(keepalive=keepalive)
     pb_grpc.add_RunnerServiceServicer_to_server(Failing(), server)  # pyright: ignore[reportAbstractUsage]
     health = add_health_and_reflection(server, [SERVICE])
     port = add_port(server, "localhost:0", tls)
@@ -109,6 +120,42 @@ async def test_health_says_not_serving_until_told_and_after_the_end() -> None:
         assert await status() == health_pb2.HealthCheckResponse.SERVING
         await health.not_serving()
         assert await status() == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_calls_without_data_outlive_many_pings_through_tls_too(tmp_path: Path) -> None:
+    async def calls(tls: TlsSettings | None) -> None:
+        async with serving(tls, FAST) as (address, _), make_channel(address, tls, keepalive=FAST) as channel:
+            stub: Any = pb_grpc.RunnerServiceStub(channel)
+            unary, streamed = await asyncio.gather(
+                stub.GetJob(pb.GetJobRequest(run_id="silent")),
+                _count(stub.WatchJob(pb.WatchJobRequest(run_id="silent"))),
+            )
+            assert (unary, streamed) == (pb.GetJobResponse(), 2)
+
+    await asyncio.gather(calls(None), calls(certificate(tmp_path)))
+
+
+async def _count(items: Any) -> int:
+    """Items of a stream before its error SOURCE_CHANGED."""
+    count = 0
+    try:
+        async for _ in items:
+            count += 1
+    except KallaError as error:
+        assert error.code is Code.SOURCE_CHANGED, error  # noqa: PT017 - it comes after the items
+    return count
+
+
+async def test_a_server_of_other_settings_would_cut_the_call_off() -> None:
+    """So the test above can fail: gRPC's own default is a ping in five minutes."""
+    grpc_default = Keepalive(client_ms=600_000, server_ms=300_000)
+    async with (
+        serving(keepalive=grpc_default) as (address, _),
+        make_channel(address, keepalive=FAST) as channel,
+    ):
+        with pytest.raises(KallaError) as caught:
+            await pb_grpc.RunnerServiceStub(channel).GetJob(pb.GetJobRequest(run_id="silent"))
+    assert caught.value.code is Code.RUNNER_UNAVAILABLE
 
 
 async def test_a_port_in_use_is_an_error() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from kalla_common.errors import Code, KallaError
 from kalla_runner.connectors.csv.passes import BLOCK_BYTES
+from kalla_runner.connectors.csv.source import CsvSource
 
 from tests.integration.connectors.csv_files import csv_source, read, write
 
@@ -179,3 +180,35 @@ def test_a_second_look_does_not_read_the_file_again(tmp_path: Path) -> None:
 
 def test_the_block_size_in_use_bounds_the_memory() -> None:
     assert BLOCK_BYTES <= 32 << 20
+
+
+LONG = 65 << 20
+
+
+@pytest.mark.parametrize("row", [b"1," + b"a" * LONG, b'1,"' + b"a" * LONG, b"," * LONG])
+def test_a_row_of_more_than_64_mb_is_refused_with_its_line(tmp_path: Path, row: bytes) -> None:
+    path = write(tmp_path, b"id,ref\n0,x\n" + row)
+    failure = failure_of(csv_source(path).count)
+    assert failure.code is Code.INVALID_DATA
+    assert "Line 3 of payments.csv begins a row of more than 64 MB or opens a quote" in failure.message or (
+        "Line 3 of payments.csv opens a quote that is never closed" in failure.message
+    )
+
+
+def test_a_quote_within_a_field_leaves_a_file_larger_than_a_row_may_be_readable(tmp_path: Path) -> None:
+    rows = 4 << 20
+    path = write(tmp_path, b'id,ref\n0,5" pipe\n' + b"1,aaaaaaaaaaa\n" * rows)
+    source = csv_source(path)
+    assert source.count() == rows + 1
+    assert read_some(source) == (0, '5" pipe')
+
+
+def read_some(source: CsvSource) -> tuple[object, ...]:
+    first = next(source.rows(1))
+    return tuple(first.to_pylist()[0].values())
+
+
+def test_a_long_row_that_holds_many_quotes_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, b'id,ref\n1,"' + b'""' * (5 << 20) + b'"\n2,x\n')
+    rows = read(csv_source(path))
+    assert [(number, len(text)) for number, text in rows] == [(1, 5 << 20), (2, 1)]

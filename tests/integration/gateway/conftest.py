@@ -144,7 +144,7 @@ def open_gateway(empty_url: str) -> OpenGateway:
         async with gateway_services(settings, s3, "http://127.0.0.1:1/api/worker") as services:
             app = create_app(services)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(caller, 1))
-            async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 yield Gateway(client, app, services)
 
     return opened

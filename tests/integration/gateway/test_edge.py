@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from importlib.metadata import version
 from typing import Any
 
 import asyncpg
@@ -140,7 +142,51 @@ async def test_openapi_has_an_example_for_every_body_and_no_422_of_the_framework
     for name in bodies:
         assert "example" in schema["components"]["schemas"][name], name
     assert "HTTPValidationError" not in json.dumps(schema)
-    assert (await gateway.get("/docs")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+async def test_the_documentation_loads_nothing_from_elsewhere(gateway: Gateway, path: str) -> None:
+    page = await gateway.get(path)
+    assert page.status_code == 200
+    assert "https://" not in page.text
+    assert "http://" not in page.text
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+    loaded = re.findall(r"(?:src|href|spec-url)=\"([^\"]+)\"|url: '([^']+)'", page.text)
+    addresses = [one or other for one, other in loaded if not (one or other).startswith("data:")]
+    assert "openapi.json" in addresses
+    assert len(addresses) >= 2
+    for address in addresses:
+        # Relative, so that they also hold where a proxy serves Kalla below a path.
+        assert not address.startswith("/")
+        answer = await gateway.get(f"/{address}")
+        assert answer.status_code == 200
+        assert len(answer.content) > 10_000
+    script = (await gateway.get("/docs/swagger-ui-bundle.js")).headers["content-type"]
+    assert script.startswith("text/javascript")
+
+
+async def test_only_the_files_of_the_documentation_are_below_it(gateway: Gateway) -> None:
+    for name in ("favicon.png", "..%2F__init__.py", "x"):
+        _assert_error(await gateway.get(f"/docs/{name}"), 404, "INVALID_REQUEST")
+
+
+async def test_the_root_says_what_this_is_to_programs_and_to_browsers(gateway: Gateway) -> None:
+    answer = await gateway.get("/")
+    content = answer.json()
+    assert (answer.status_code, content["name"], content["version"]) == (200, "Kalla", version("kalla"))
+    # The runner is away in these tests.
+    assert content["ready"] is False
+    assert "runner" in content["problem"].lower()
+    assert answer.text.endswith("}\n")
+    for path in content["links"].values():
+        assert (await gateway.get(path)).status_code == (503 if path == "/ready" else 200), path
+    page = await gateway.client.get("/", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["vary"] == "Accept"
+    assert f"Kalla {version('kalla')}" in page.text
+    assert 'href="docs"' in page.text
 
 
 async def test_every_example_in_openapi_is_valid(gateway: Gateway) -> None:

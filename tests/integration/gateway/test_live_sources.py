@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kalla_cli.ports import free_port
 
 from tests.integration.gateway.conftest import Live
+from tests.integration.gateway.processes import Api, gateway_process
 
 
 def _status_of(live: Live, alias: str, wanted: str) -> str:
@@ -96,3 +100,60 @@ def test_a_table_that_does_not_exist_is_a_404(live: Live) -> None:
     live.api.post("/api/sources", {"alias": "no-table", "uri": uri, "source_type": "postgres"})
     error = live.api.get("/api/sources/no-table/preview", status=404).json()
     assert error["code"] == "DATA_NOT_FOUND"
+
+
+def _bad_sources(live: Live) -> list[tuple[str, str, int, str]]:
+    """Type, URI, status and code of sources that cannot be read."""
+    (live.folder / "empty.csv").touch()
+    (live.folder / "ragged.csv").write_text("id,ref\n1,a,b\n")
+    closed = f"postgres://u:s3cret@127.0.0.1:{free_port()}/d?table=t"
+    return [
+        ("file", str(live.folder / "nope.csv"), 404, "DATA_NOT_FOUND"),
+        ("file", str(live.folder / "nope.parquet"), 404, "DATA_NOT_FOUND"),
+        ("file", str(live.folder), 422, "INVALID_DATA"),
+        ("file", "/etc/passwd", 403, "PATH_NOT_ALLOWED"),
+        ("file", f"{live.folder}/../../etc/hostname.csv", 403, "PATH_NOT_ALLOWED"),
+        ("file", str(live.folder / "empty.csv"), 400, "EMPTY_FILE"),
+        ("file", str(live.folder / "ragged.csv"), 422, "INVALID_DATA"),
+        ("file", "ftp://host/a.csv", 400, "CONNECTOR_MISSING"),
+        ("file", "s3://bucket/a.csv", 503, "STORE_NOT_CONFIGURED"),
+        ("postgres", f"{live.database_url}?table=invoicse", 404, "DATA_NOT_FOUND"),
+        ("postgres", closed, 502, "SOURCE_UNREACHABLE"),
+    ]
+
+
+def test_registering_says_at_once_what_keeps_a_source_from_being_read(live: Live) -> None:
+    for number, (kind, uri, _, code) in enumerate(_bad_sources(live)):
+        body = {"alias": f"bad-{number}", "uri": uri, "source_type": kind}
+        answer = live.api.post("/api/sources", body)
+        assert (answer["success"], answer["message"]) == (True, "Source registered")
+        assert (answer["status"], answer["code"]) == ("error", code), uri
+        assert answer["error"].endswith((".", "?"))
+        assert "s3cret" not in answer["error"]
+        assert _status_of(live, f"bad-{number}", "unreachable") == "unreachable"
+
+
+def test_a_strict_registration_refuses_what_cannot_be_read_and_stores_nothing(
+    live: Live, payments: Path
+) -> None:
+    for kind, uri, status, code in _bad_sources(live):
+        body = {"alias": "strict", "uri": uri, "source_type": kind}
+        assert live.api.post("/api/sources?check=true", body, status=status)["code"] == code
+        assert "strict" not in [source["alias"] for source in live.api.get("/api/sources").json()]
+    good = {"alias": "strict", "uri": str(payments), "source_type": "file"}
+    answer = live.api.post("/api/sources?check=true", good)
+    assert (answer["status"], answer["replaced"], "error" in answer) == ("connected", False, False)
+
+
+def test_a_look_that_takes_long_does_not_hold_up_the_answer(live: Live, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"postgres://u:p@127.0.0.1:{silent.getsockname()[1]}/d?table=t"
+        settings = {"KALLA_GATEWAY_LOOK_SECONDS": "0.3"}
+        with (
+            gateway_process(live.database_url, tmp_path, live.addresses, **settings) as gateway,
+            Api(gateway.url) as api,
+        ):
+            began = time.monotonic()
+            answer = api.post("/api/sources", {"alias": "silent", "uri": uri, "source_type": "postgres"})
+            assert time.monotonic() - began < 3
+    assert (answer["status"], answer["code"]) == ("unknown", "DEADLINE_EXCEEDED")

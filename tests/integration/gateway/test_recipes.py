@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
 import pytest
+from kalla_common.domain import SqlCheck, SqlProblem
+from kalla_common.runner.ports import JobView
+from kalla_gateway.recipes.checking import Checked, RecipeCheck
+from kalla_gateway.recipes.schemas import RecipeBody
 
 from tests.integration.gateway.conftest import RECIPE, Gateway
 
@@ -24,10 +29,53 @@ def _masked() -> dict[str, Any]:
 
 async def test_a_saved_recipe_is_returned_as_it_was_with_the_password_masked(gateway: Gateway) -> None:
     answer = await gateway.post("/api/recipes", RECIPE)
-    assert (answer.status_code, answer.json()) == (200, {"success": True, "message": "Recipe saved"})
+    # The runner is away, so nobody has checked its SQL.
+    not_checked = "The runner cannot be reached; check that it runs and try again."
+    saved = {"success": True, "message": "Recipe saved", "warnings": [], "not_checked": not_checked}
+    assert (answer.status_code, answer.json()) == (200, saved)
     one = await gateway.get(f"/api/recipes/{RECIPE['recipe_id']}")
     assert (one.status_code, one.json()) == (200, _masked())
     assert (await gateway.get("/api/recipes")).json() == [_masked()]
+
+
+class Trials:
+    """A runner that finds these problems after so many seconds."""
+
+    def __init__(self, *codes: str, seconds: float = 0.0) -> None:
+        self._problems = tuple(SqlProblem(code, f"It is {code}.", 2, 7) for code in codes)
+        self._seconds = seconds
+
+    async def check_sql(self, match_sql: Any, sources: Any, primary_keys: Any) -> SqlCheck:
+        await asyncio.sleep(self._seconds)
+        return SqlCheck(ok=not self._problems, problems=self._problems)
+
+    async def ended(self, run_id: str, seconds: float) -> JobView:
+        raise NotImplementedError
+
+    async def discard_trial(self, run_id: str) -> None:
+        raise NotImplementedError
+
+
+async def _checked(gateway: Gateway, trials: Trials, **changes: Any) -> Checked:
+    await gateway.post("/api/recipes", _changed(**changes))
+    recipe = RecipeBody.model_validate(_changed(**changes)).domain()
+    return await RecipeCheck(gateway.services.database, trials, 0.2).check(recipe)
+
+
+async def test_a_warning_names_its_place(gateway: Gateway) -> None:
+    checked = await _checked(gateway, Trials("INVALID_SQL", "TYPE_MISMATCH"))
+    places = "(line 2, column 7)"
+    assert checked.warnings == (f"It is INVALID_SQL. {places}", f"It is TYPE_MISMATCH. {places}")
+
+
+async def test_a_quadratic_query_is_a_warning_unless_the_recipe_allows_it(gateway: Gateway) -> None:
+    assert (await _checked(gateway, Trials("QUADRATIC_PLAN"))).warnings
+    assert (await _checked(gateway, Trials("QUADRATIC_PLAN"), allow_quadratic=True)).warnings == ()
+
+
+async def test_a_check_that_takes_long_does_not_hold_up_the_answer(gateway: Gateway) -> None:
+    checked = await _checked(gateway, Trials("INVALID_SQL", seconds=60))
+    assert (checked.warnings, "0.2 s" in (checked.not_checked or "")) == ((), True)
 
 
 async def test_recipes_are_listed_newest_first_and_an_update_keeps_the_place(gateway: Gateway) -> None:

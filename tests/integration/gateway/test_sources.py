@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -30,9 +32,17 @@ async def _rows(gateway: Gateway, alias: str, path: str) -> httpx.Response:
 
 async def test_a_registered_source_is_listed_with_the_documented_fields(gateway: Gateway) -> None:
     answer = await gateway.post("/api/sources", _source("invoices"))
+    # The runner is away, so nobody has looked at it.
     assert (answer.status_code, answer.json()) == (
         200,
-        {"success": True, "message": "Source registered"},
+        {
+            "success": True,
+            "message": "Source registered",
+            "replaced": False,
+            "status": "unknown",
+            "error": "The runner cannot be reached; check that it runs and try again.",
+            "code": "RUNNER_UNAVAILABLE",
+        },
     )
     listed = await gateway.get("/api/sources")
     assert listed.status_code == 200
@@ -96,6 +106,26 @@ async def test_a_wrong_registration_is_a_400_and_stores_nothing(
 ) -> None:
     answer = await gateway.post("/api/sources", body)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert (await gateway.get("/api/sources")).json() == []
+
+
+async def test_taking_an_alias_that_is_in_use_says_so(gateway: Gateway) -> None:
+    first = await gateway.post("/api/sources", _source("a"))
+    other = await gateway.post("/api/sources", _source("a", "/data/a.csv", "file"))
+    same = await gateway.post("/api/sources", _source("a", "/data/a.csv", "file"))
+    assert [answer.json()["replaced"] for answer in (first, other, same)] == [False, True, True]
+
+
+async def test_of_many_registrations_at_once_one_alone_is_the_first(gateway: Gateway) -> None:
+    answers = await asyncio.gather(*(gateway.post("/api/sources", _source("a")) for _ in range(8)))
+    assert sorted(answer.json()["replaced"] for answer in answers) == [False] + [True] * 7
+
+
+async def test_a_strict_registration_while_the_runner_is_away_is_a_502_and_stores_nothing(
+    gateway: Gateway,
+) -> None:
+    answer = await gateway.post("/api/sources?check=true", _source("a"))
+    assert (answer.status_code, answer.json()["code"]) == (502, "RUNNER_UNAVAILABLE")
     assert (await gateway.get("/api/sources")).json() == []
 
 

@@ -87,10 +87,34 @@ async def test_completion_fills_the_documented_fields(gateway: Gateway) -> None:
         "output_unmatched_right": "/o/r",
         "error_message": None,
         "error_code": None,
-        "latest_progress": None,
+        # No progress arrived, and what is known of the end is known all the same.
+        "latest_progress": {
+            "stage": "matching",
+            "progress": 1.0,
+            "matched_count": 4500,
+            "total_left": None,
+            "total_right": None,
+            "updated_at": run["latest_progress"]["updated_at"],
+        },
         "diagnostics": {"match_path": "one_pass"},
     }
     assert {k: v for k, v in run.items() if k not in ("created_at", "updated_at")} == expected
+
+
+async def test_the_latest_progress_of_a_completed_run_has_its_totals(gateway: Gateway) -> None:
+    await gateway.submitted(RUN)
+    diagnostics = {"left": {"total_rows": 5000}, "right": {"total_rows": 4800}, "match_path": "one_pass"}
+    await _report(gateway, "progress", {"run_id": RUN, "stage": "staging", "progress": 1.0})
+    await _report(gateway, "complete", COMPLETE | {"diagnostics": diagnostics})
+    progress = (await gateway.run(RUN))["latest_progress"]
+    assert (progress["stage"], progress["total_left"], progress["total_right"]) == ("matching", 5000, 4800)
+
+
+@pytest.mark.parametrize("side", [None, [], {}, {"total_rows": "many"}, {"total_rows": True}])
+async def test_diagnostics_of_another_form_leave_the_totals_unknown(gateway: Gateway, side: Any) -> None:
+    await gateway.submitted(RUN)
+    await _report(gateway, "complete", COMPLETE | {"diagnostics": {"left": side}})
+    assert (await gateway.run(RUN))["latest_progress"]["total_left"] is None
 
 
 async def test_an_error_fails_the_run_and_says_why(gateway: Gateway) -> None:
@@ -129,7 +153,7 @@ async def test_trap_13_a_run_that_ends_before_any_progress_is_ended(gateway: Gat
     await _report(gateway, "complete", COMPLETE)
     await _report(gateway, "progress", PROGRESS)
     run = await gateway.run(RUN)
-    assert (run["status"], run["latest_progress"]) == ("completed", None)
+    assert (run["status"], run["latest_progress"]["progress"]) == ("completed", 1.0)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(("progress", "complete", "error"))))

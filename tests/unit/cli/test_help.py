@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 from kalla_cli.main import app
 from typer.testing import CliRunner
@@ -22,7 +24,8 @@ def test_kalla_without_arguments_names_all_commands() -> None:
         assert f" {command} " in result.output
 
 
-def test_version_prints_the_installed_version() -> None:
-    result = runner.invoke(app, ["version"])
+@pytest.mark.parametrize("argument", ["version", "--version"])
+def test_both_ways_of_asking_print_the_installed_version(argument: str) -> None:
+    result = runner.invoke(app, [argument])
     assert result.exit_code == 0
-    assert result.output.startswith("kalla 0.")
+    assert result.output == f"kalla {version('kalla')}\n"

@@ -5,6 +5,7 @@ What needs a cluster is not tested here; docs/operations.md says so.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 import yaml
 from kalla_chat.settings import ChatSettings
 from kalla_common.s3 import S3Settings, take_s3_settings
+from kalla_common.sites import HostNames, Sites
 from kalla_gateway.settings import GatewaySettings
 from kalla_runner.settings import RunnerSettings
+from pydantic import TypeAdapter
 
 BASE = Path(__file__).parents[3] / "deploy" / "k8s" / "base"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((BASE / "kustomization.yaml").read_text())
@@ -29,6 +32,8 @@ SETTINGS = {
     "kalla-runner": RunnerSettings,
     "kalla-chat": ChatSettings,
 }
+EXPANDED = {"NAMESPACE": "books"}
+"""Variables that only others name, as $(NAMESPACE)."""
 HTTP = {"kalla-gateway", "kalla-runner"}
 """Services that say over HTTP how they are; the others say it over gRPC."""
 
@@ -40,6 +45,11 @@ STORE = {
     "upload-endpoint": "https://store.example.com",
 }
 """The keys of the ConfigMap kalla-s3, as the head of kustomization.yaml names them."""
+
+
+def expanded(value: str) -> str:
+    """The value as Kubernetes sets it."""
+    return re.sub(r"\$\((\w+)\)", lambda found: EXPANDED.get(found[1], "kalla-runner-0"), value)
 
 
 def name_of(resource: dict[str, Any]) -> str:
@@ -78,8 +88,8 @@ def test_the_namespace_is_left_to_the_user(resource: dict[str, Any]) -> None:
 def test_every_variable_is_a_setting_of_its_service(workload: dict[str, Any]) -> None:
     settings = SETTINGS[workload["metadata"]["name"]]
     prefix = str(settings.model_config.get("env_prefix"))
-    for variable in container_of(workload)["env"]:
-        name = str(variable["name"])
+    names = [str(variable["name"]) for variable in container_of(workload)["env"]]
+    for name in set(names) - set(EXPANDED):
         known = S3Settings if name.startswith("AWS_") else settings
         field = name.removeprefix("AWS_").removeprefix(prefix).lower()
         assert field in known.model_fields, f"{name} is no setting"
@@ -90,7 +100,7 @@ def test_the_literal_values_are_accepted_by_the_service(
     workload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable in container_of(workload)["env"]:
-        monkeypatch.setenv(variable["name"], variable.get("value", ""))
+        monkeypatch.setenv(variable["name"], expanded(variable.get("value", "")))
         if "secretKeyRef" in variable.get("valueFrom", {}):
             monkeypatch.setenv(
                 variable["name"],
@@ -103,6 +113,21 @@ def test_the_literal_values_are_accepted_by_the_service(
     stored = any(variable["name"].startswith("AWS_") for variable in container_of(workload)["env"])
     assert take_s3_settings().configured == stored
     SETTINGS[workload["metadata"]["name"]]()  # pyright: ignore[reportCallIssue] - from the environment
+
+
+@pytest.mark.parametrize("name", sorted(HTTP))
+def test_http_answers_to_every_name_of_its_service_and_to_the_probes(name: str) -> None:
+    workload = next(workload for workload in WORKLOADS if workload["metadata"]["name"] == name)
+    value = {variable["name"]: variable.get("value", "") for variable in container_of(workload)["env"]}
+    prefix = name.replace("-", "_").upper()
+    listed = TypeAdapter[tuple[str, ...]](HostNames).validate_python(
+        expanded(value[f"{prefix}_ALLOWED_HOSTS"])
+    )
+    sites = Sites.of(prefix, (value[f"{prefix}_HOST"],), listed, ())
+    suffixes = ("", ".books", ".books.svc", ".books.svc.cluster.local")
+    for host in [*(name + suffix for suffix in suffixes), "10.244.1.7"]:
+        assert sites.refusal([(b"host", f"{host}:3001".encode())], "10.244.1.7") is None, host
+    assert sites.refusal([(b"host", b"evil.example")], "10.244.1.7") is not None
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=name_of)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from kalla_cli.demo_data import DemoData, make_data, write_invoices, write_payments
 from kalla_cli.demo_report import show_preview, show_run
+from kalla_cli.postgres_data import remove_data
 from kalla_cli.rest import RestClient
 from kalla_cli.stopping import StopRequest
 from kalla_cli.up import Stack, UpOptions, running_stack
@@ -75,7 +75,8 @@ def run_demo(home: Path | None, rows: int, seed: int, stop_request: StopRequest)
             shared = _tell(demo, make_data(rows, seed))
     finally:
         if home is None:
-            _remove_database(folder)
+            # Inputs, results and logs stay; the database of a demonstration is of no use to anyone.
+            remove_data(folder)
     console.print("\nEverything is stopped. Your own data: [bold]kalla up[/], then docs/getting-started.md.")
     return shared
 
@@ -101,7 +102,8 @@ def _tell(demo: _Demo, data: DemoData) -> int:
     demo.step("saved the recipe: POST /api/recipes; a match is what its SQL says\n")
     demo.console.print(Padding(Text(MATCH_SQL, style="cyan"), (0, 0, 1, 2), expand=False), soft_wrap=True)
     begin = time.monotonic()
-    run_id = str(demo.rest.post("/api/runs", {"recipe_id": "invoices-payments"})["run_id"])
+    request = {"recipe_id": "invoices-payments", "witness": True}
+    run_id = str(demo.rest.post("/api/runs", request)["run_id"])
     run = _follow(demo, run_id)
     demo.step(f"ran it: POST /api/runs, completed after {time.monotonic() - begin:.2f} s\n")
     results = {
@@ -152,14 +154,3 @@ def _follow(demo: _Demo, run_id: str) -> dict[str, Any]:
     if run["status"] != "completed":
         raise KallaError(Code.INTERNAL, f"The run ended as {run['status']}: {run['error_message']}")
     return run
-
-
-def _remove_database(folder: Path) -> None:
-    """Inputs, results and logs stay; the database of a demonstration is of no use to anyone."""
-    place = folder / "postgres"
-    if place.exists():
-        shutil.rmtree(place.resolve())
-    if place.is_symlink():
-        place.unlink()
-    for name in ("postgres.password", "postgres.port"):
-        (folder / name).unlink(missing_ok=True)

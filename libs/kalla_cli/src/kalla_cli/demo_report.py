@@ -56,6 +56,11 @@ def _show_counts(
         shared = shared_keys(side["alias"], side["shared_key_rows"], side["shared_key_examples"])
         if shared:
             console.print(Text(f"  {shared}", style="bold yellow"), soft_wrap=True)
+    witness = run.get("witness")
+    if witness is not None and witness["status"] == "agreed":
+        console.print(f"  A second engine ({witness['engine']}) found the same pairs.", soft_wrap=True)
+    elif witness is not None:
+        console.print(f"  No second engine could confirm it: {witness['reason']}", soft_wrap=True)
 
 
 def _show_findings(console: Console, left: Mapping[str, Any], right: Mapping[str, Any]) -> None:

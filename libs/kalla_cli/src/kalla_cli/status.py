@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 import httpx
 
-from kalla_cli.home import find_home
+from kalla_cli.home import Home, find_home
+from kalla_cli.postgres_data import left_data
 from kalla_cli.serving import serves
 
 
 def show_status(text: Path) -> bool:
-    """Print what runs on the home; whether all of it is ready."""
+    """Print what runs on the home, and what homes that are gone left behind; whether all of it is ready."""
     home = find_home(text)
+    ready = _show_running(home)
+    for left in left_data(home.path):
+        was_for = f"the home {left.home}, which is not there" if left.home else "a home that was not recorded"
+        print(f"Left behind: {left.path} is the database of {was_for}.")
+        files = " ".join(quote(str(file)) for file in left.files)
+        print(f"  If no other home links to it:  rm -r {files}")
+    return ready
+
+
+def _show_running(home: Home) -> bool:
     if not home.in_use():
         print(f"Kalla does not run on {home.path}.")
         return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +25,8 @@ from kalla_cli.embedded_s3 import UPLOADS_BUCKET, EmbeddedS3, embedded_s3
 from kalla_cli.home import Home, RunningState, locked_home, secret_file
 from kalla_cli.own_database import checked_database
 from kalla_cli.own_store import check_store
-from kalla_cli.ports import LOOPBACK, choose_ports
-from kalla_cli.processes import Child, start
+from kalla_cli.ports import LOOPBACK, choose_ports, on_free_ports, prefer_ports
+from kalla_cli.processes import Child, ProcessEnded, start
 from kalla_cli.services import (
     Addresses,
     chat_environment,
@@ -37,6 +37,9 @@ from kalla_cli.services import (
 from kalla_cli.serving import serves
 from kalla_cli.stopping import StopRequest
 
+GATEWAY_PORT: Final = 3001
+RUNNER_PORT: Final = 50050
+_PORTS: Final = 3
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 
@@ -47,8 +50,10 @@ class UpOptions:
 
     Attributes:
         home: Kalla's home.
-        port: REST port of the gateway (CatalogService and ChatService take the next two); 0 takes free ones.
-        runner_port: HTTP port of the runner (gRPC and Flight are the next two); 0 takes free ones.
+        port: REST port of the gateway (CatalogService and ChatService take the next two); 0 takes free
+            ones, None GATEWAY_PORT and the next two, or others in the place of those that are in use.
+        runner_port: HTTP port of the runner (gRPC and Flight are the next two); 0 and None as for `port`,
+            from RUNNER_PORT on.
         database_url: a PostgreSQL of one's own; None starts the embedded one.
         store: an S3 store of one's own; None starts the embedded one.
         upload_bucket: its bucket for uploads, without which there are none; the embedded one has one.
@@ -58,27 +63,13 @@ class UpOptions:
     """
 
     home: Path
-    port: int = 3001
-    runner_port: int = 50050
+    port: int | None = None
+    runner_port: int | None = None
     database_url: str | None = None
     store: S3Settings | None = None
     upload_bucket: str | None = None
     allow_paths: tuple[Path, ...] = ()
     output_root: str | None = None
-
-
-class ProcessEnded(KallaError):  # noqa: N818 - named as what happened
-    """One of Kalla's processes ended by itself.
-
-    Attributes:
-        last_words: the end of its log.
-    """
-
-    def __init__(self, child: Child) -> None:
-        super().__init__(
-            Code.INTERNAL, f"{child.name} ended by itself ({child.how_it_ended()}); its log is {child.log}."
-        )
-        self.last_words = child.last_words()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,26 +113,31 @@ def running_stack(options: UpOptions, stop_request: StopRequest) -> Generator[St
     Raises:
         KallaError: it could not be started; ProcessEnded if a process did not stay.
     """
+    with (
+        locked_home(options.home) as home,
+        on_free_ports(lambda: _started(options, home, stop_request)) as stack,
+    ):
+        yield stack
+
+
+@contextmanager
+def _started(options: UpOptions, home: Home, stop_request: StopRequest) -> Generator[Stack]:
+    """Raises PortLostError if a process lost a port while it started: all of it is to be started again."""
     with ExitStack() as closing:
-        home = closing.enter_context(locked_home(options.home))
-        gateway_ports = choose_ports(options.port, 3, "--port")
-        runner_ports = choose_ports(options.runner_port, 3, "--runner-port")
-        if shared := set(gateway_ports) & set(runner_ports):
-            raise KallaError(
-                Code.INVALID_REQUEST,
-                f"--port and --runner-port both need port {min(shared)}; move them apart.",
-            )
+        gateway_ports, runner_ports = _ports(options)
         roots = _roots(options, home)
         # Looked at before anything starts: what is wrong with it is said at once.
         database_url = None if options.database_url is None else checked_database(options.database_url)
         children: list[Child] = []
-        store, upload_bucket, embedded = _store(options, home, closing)
+        avoid = {*gateway_ports, *runner_ports}
+        store, upload_bucket, embedded = _store(options, home, closing, avoid)
         if embedded is not None:
             children.append(embedded.child)
+            avoid.update(embedded.ports)
         database = ""
         if database_url is None:
             log = home.logs / "postgres.log"
-            server = closing.enter_context(embedded_postgres(home.path, log, stop_request.check))
+            server = closing.enter_context(embedded_postgres(home.path, log, stop_request.check, avoid=avoid))
             children.append(server.child)
             database_url, database = server.url(), f"{LOOPBACK}:{server.port}"
         s3 = store.endpoint if embedded is not None else ""
@@ -151,21 +147,42 @@ def running_stack(options: UpOptions, stop_request: StopRequest) -> Generator[St
             children.append(child)
             stack = replace(stack, children=tuple(children))
             home.write_state(_state(stack, ready=False))
-        _wait_until_ready(stack)
-        if embedded is not None:
-            embedded.wait_until_ready(stack.check)
+        try:
+            _wait_until_ready(stack)
+            if embedded is not None:
+                embedded.wait_until_ready(stack.check)
+        except ProcessEnded as ended:
+            raise ended.child.explained(ended) from ended
         home.write_state(_state(stack, ready=True))
         yield stack
 
 
+def _ports(options: UpOptions) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The gateway's ports and the runner's: those that were asked for first."""
+    gateway = None if options.port is None else choose_ports(options.port, _PORTS, "--port")
+    avoid = gateway or ()
+    if options.runner_port is None:
+        runner = prefer_ports(RUNNER_PORT, _PORTS, avoid)
+    else:
+        runner = choose_ports(options.runner_port, _PORTS, "--runner-port", avoid)
+    if gateway is None:
+        gateway = prefer_ports(GATEWAY_PORT, _PORTS, runner)
+    if shared := set(gateway) & set(runner):
+        raise KallaError(
+            Code.INVALID_REQUEST,
+            f"--port and --runner-port both need port {min(shared)}; move them apart.",
+        )
+    return gateway, runner
+
+
 def _store(
-    options: UpOptions, home: Home, closing: ExitStack
+    options: UpOptions, home: Home, closing: ExitStack, avoid: Collection[int]
 ) -> tuple[S3Settings, str | None, EmbeddedS3 | None]:
     """The store, its bucket of uploads, and the embedded one if it is that; it starts in the background."""
     if options.store is not None:
         check_store(options.store, options.upload_bucket)
         return options.store, options.upload_bucket, None
-    embedded = closing.enter_context(embedded_s3(home.path, home.logs / "s3.log"))
+    embedded = closing.enter_context(embedded_s3(home.path, home.logs / "s3.log", avoid=avoid))
     return embedded.settings, UPLOADS_BUCKET, embedded
 
 
@@ -196,16 +213,18 @@ def _start_services(
     stack: Stack, roots: tuple[Path, ...], output_root: str | None, closing: ExitStack
 ) -> Generator[Child]:
     secret = "whsec_" + secret_file(stack.home.path / "webhook.secret")
+    places = stack.addresses
     runner = runner_environment(stack.addresses, stack.home.path, stack.database_url, secret, roots)
     gateway = gateway_environment(
         stack.addresses, stack.home.path, stack.database_url, secret, stack.upload_bucket
     )
     if output_root is not None:
         gateway["KALLA_GATEWAY_OUTPUT_ROOT"] = output_root
-    for name, module, environment in (
-        ("runner", "kalla_runner", runner),
-        ("gateway", "kalla_gateway", gateway),
-        ("chat", "kalla_chat", chat_environment(stack.addresses, stack.database_url)),
+    chat = chat_environment(stack.addresses, stack.database_url)
+    for name, module, environment, ports in (
+        ("runner", "kalla_runner", runner, places.runner_ports),
+        ("gateway", "kalla_gateway", gateway, places.gateway_ports[:2]),
+        ("chat", "kalla_chat", chat, places.gateway_ports[2:]),
     ):
         child = start(
             f"The {name}",
@@ -213,6 +232,7 @@ def _start_services(
             [sys.executable, "-P", "-m", module],
             stack.home.logs / f"{name}.log",
             environment={**past_proxies(os.environ), **stack.store.environment(), **environment},
+            ports=ports,
         )
         closing.callback(child.stop, _STOP_SECONDS)
         yield child
@@ -230,10 +250,12 @@ def _roots(options: UpOptions, home: Home) -> tuple[Path, ...]:
 
 def _wait_until_ready(stack: Stack) -> None:
     places = stack.addresses
+    runner, gateway, chat = stack.children[-3:]
+    # That a process listens itself is asked last, and of each: another program may answer on its port.
     waiting: dict[str, Callable[[httpx.Client], bool]] = {
-        "The runner": lambda client: _says_ready(client, places.runner),
-        "The gateway": lambda client: _says_ready(client, places.gateway),
-        "The chat service": lambda _: serves(places.chat_grpc),
+        "The runner": lambda client: _says_ready(client, places.runner) and runner.listens,
+        "The gateway": lambda client: _says_ready(client, places.gateway) and gateway.listens,
+        "The chat service": lambda _: serves(places.chat_grpc) and chat.listens,
     }
     end = time.monotonic() + _READY_SECONDS
     with httpx.Client(timeout=2.0, trust_env=False) as client:

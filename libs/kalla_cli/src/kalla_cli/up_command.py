@@ -9,7 +9,7 @@ from typing import Final
 from kalla_cli.home import find_home
 from kalla_cli.logs import LogFollower
 from kalla_cli.stopping import StopRequest
-from kalla_cli.up import Stack, UpOptions, run_up
+from kalla_cli.up import GATEWAY_PORT, Stack, UpOptions, run_up
 
 _LOGS: Final = ("s3.log", "postgres.log", "runner.log", "gateway.log", "chat.log")
 
@@ -21,7 +21,7 @@ def run(options: UpOptions, stop_request: StopRequest, *, verbose: bool) -> None
     follower = LogFollower(tuple(logs / name for name in _LOGS), sys.stdout) if verbose else None
 
     def started(stack: Stack) -> None:
-        _show(stack, time.monotonic() - begin)
+        _show(options, stack, time.monotonic() - begin)
 
     def tick() -> None:
         if follower is not None:
@@ -36,8 +36,10 @@ def run(options: UpOptions, stop_request: StopRequest, *, verbose: bool) -> None
             print("Kalla has stopped.", flush=True)
 
 
-def _show(stack: Stack, seconds: float) -> None:
+def _show(options: UpOptions, stack: Stack, seconds: float) -> None:
     places = stack.addresses
+    if options.port is None and places.gateway_ports[0] != GATEWAY_PORT:
+        print(f"Port {GATEWAY_PORT} is in use on this machine, so the REST API has another this time.")
     print(f"Kalla is ready after {seconds:.1f} s.")
     print(f"  REST API   {places.gateway}   (try {places.gateway}/docs)")
     print(f"  Runner     {places.runner}   gRPC {places.runner_grpc}   Flight {places.runner_flight}")

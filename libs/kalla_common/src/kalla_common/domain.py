@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -82,6 +82,8 @@ class Recipe:
     match_description: str = ""
     lookups: tuple[RecipeSource, ...] = ()
     allow_quadratic: bool = False
+    witness: bool | None = None
+    """Whether a second engine answers too; None leaves it to the runner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class JobSpec:
 
     The first source is the left one, the second the right one, further ones are
     look-up tables. `callback_url` is the base of the HTTP callbacks, "" for none. The outputs
-    of a `trial` stay with the runner until they are discarded; its `output_path` is "".
+    of a `trial` stay with the runner until they are discarded; its `output_path` is "". `witness`
+    says whether a second engine answers too; None leaves it to the runner's settings.
     """
 
     run_id: str
@@ -101,6 +104,7 @@ class JobSpec:
     callback_url: str = ""
     allow_quadratic: bool = False
     trial: bool = False
+    witness: bool | None = None
 
 
 class JobState(StrEnum):
@@ -163,8 +167,33 @@ class OutputPaths:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessReport:
+    """What a second engine found for the same question on the same rows.
+
+    `status` is agreed or not_possible; `reason` says why it was not possible. Of an agreement there
+    are the figures that both engines have: rows, and for each output a hash over all its keys,
+    whatever their order.
+    """
+
+    status: str
+    reason: str | None = None
+    engine: str = ""
+    seconds: float = 0.0
+    matched_count: int | None = None
+    unmatched_left_count: int | None = None
+    unmatched_right_count: int | None = None
+    matched_hash: str | None = None
+    unmatched_left_hash: str | None = None
+    unmatched_right_hash: str | None = None
+
+    def as_json(self) -> dict[str, str | int | float]:
+        """JSON values; what is not known is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class JobResult:
-    """The end of a completed job. `match_path` is one_pass or general."""
+    """The end of a completed job. `match_path` is one_pass or general; `witness` None if none was asked."""
 
     matched_count: int
     unmatched_left_count: int
@@ -173,6 +202,7 @@ class JobResult:
     left: SideDiagnostics
     right: SideDiagnostics
     match_path: str
+    witness: WitnessReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

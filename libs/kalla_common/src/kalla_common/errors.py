@@ -91,12 +91,18 @@ class Code(StrEnum):
     """The run needs more memory than its limit."""
     CONSERVATION_FAILED = "CONSERVATION_FAILED"
     """Rows in are not rows accounted for; the run's outputs were discarded."""
+    WITNESS_DISAGREES = "WITNESS_DISAGREES"
+    """A second engine found other matches on the same rows; the run's outputs were discarded."""
     CANCELLED = "CANCELLED"
     """The run was cancelled."""
     UNAUTHENTICATED = "UNAUTHENTICATED"
     """The caller is not allowed to make this call."""
     CALLER_NOT_ALLOWED = "CALLER_NOT_ALLOWED"
     """The caller is known, or its place is, and may not make this call."""
+    HOST_NOT_ALLOWED = "HOST_NOT_ALLOWED"
+    """The request names a host that this server does not answer to (protection from DNS rebinding)."""
+    ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
+    """A web page of another site sent the request."""
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     """The call took longer than its deadline."""
     INTERNAL = "INTERNAL"
@@ -152,9 +158,12 @@ CATALOGUE: Final[dict[Code, CodeInfo]] = {
     Code.STORAGE_FULL: CodeInfo(_S.RESOURCE_EXHAUSTED, 507, retryable=True),
     Code.MEMORY_LIMIT: CodeInfo(_S.RESOURCE_EXHAUSTED, 422),
     Code.CONSERVATION_FAILED: CodeInfo(_S.DATA_LOSS, 500),
+    Code.WITNESS_DISAGREES: CodeInfo(_S.DATA_LOSS, 500),
     Code.CANCELLED: CodeInfo(_S.CANCELLED, 409),
     Code.UNAUTHENTICATED: CodeInfo(_S.UNAUTHENTICATED, 401),
     Code.CALLER_NOT_ALLOWED: CodeInfo(_S.PERMISSION_DENIED, 403),
+    Code.HOST_NOT_ALLOWED: CodeInfo(_S.PERMISSION_DENIED, 421),
+    Code.ORIGIN_NOT_ALLOWED: CodeInfo(_S.PERMISSION_DENIED, 403),
     Code.DEADLINE_EXCEEDED: CodeInfo(_S.DEADLINE_EXCEEDED, 504, retryable=True),
     Code.INTERNAL: CodeInfo(_S.INTERNAL, 500),
 }

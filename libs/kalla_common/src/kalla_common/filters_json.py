@@ -28,6 +28,35 @@ def load_json(body: bytes | str) -> Any:
         raise KallaError(Code.INVALID_REQUEST, f"The body is not valid JSON: {error}.") from error
 
 
+def refuse_unstorable_texts(value: Any) -> None:
+    """Refuse a JSON value with a text that cannot be stored or sent.
+
+    Raises:
+        KallaError: INVALID_REQUEST.
+    """
+    # JSON may write half a character (an escape \ud800 alone), which neither PostgreSQL nor gRPC holds, and
+    # the character NUL, which PostgreSQL does not.
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            if "\0" in item:
+                raise KallaError(
+                    Code.INVALID_REQUEST, "A text in the body contains the character NUL; remove it."
+                )
+            try:
+                item.encode()
+            except UnicodeEncodeError:
+                raise KallaError(
+                    Code.INVALID_REQUEST, "A text in the body contains half a surrogate pair; correct it."
+                ) from None
+        elif isinstance(item, dict):
+            pending.extend(item)
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+
+
 def _refuse_constant(text: str) -> NoReturn:
     msg = f"{text} is no JSON value"
     raise ValueError(msg)

@@ -111,8 +111,14 @@ def _setup_logging(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # An answer that broke off was logged by whoever broke it off.
+    logging.getLogger("uvicorn.error").addFilter(_not_a_broken_off_answer)
     for noisy in ("httpx", "httpcore", "sqlalchemy.engine", "alembic", "uvicorn.access", "dbos"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+
+
+def _not_a_broken_off_answer(record: logging.LogRecord) -> bool:
+    return "without completing response" not in str(record.msg)
 
 
 def _names_service(service: str) -> structlog.typing.Processor:

@@ -1,10 +1,10 @@
-"""Source URIs as they may be shown: with the password masked."""
+"""URIs: sources as they may be shown, with the password masked, and what no URI may hold."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 MASK: Final = "***"
 
@@ -24,6 +24,41 @@ _PARAMETER: Final = re.compile(
     r"|x-amz-signature|x-amz-security-token)=)(?P<secret>[^&#]*)",
     re.IGNORECASE,
 )
+
+MAX_URL_CHARACTERS: Final = 2048
+_URL: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+# Nobody can see them, some parsers drop them, and in a header or a log line they begin a new one.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def base_url_problem(url: str) -> str | None:
+    """What keeps `url` from being an HTTP address to whose path more is added; None if nothing does.
+
+    The sentence has no subject and no full stop.
+    """
+    if len(url) > MAX_URL_CHARACTERS:
+        return f"is longer than {MAX_URL_CHARACTERS} characters"
+    if _URL.fullmatch(url) is None or _BAD_ESCAPE.search(url):
+        return "has characters that no URL may have; percent-encode them"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "cannot be parsed"
+    if parts.scheme not in ("http", "https") or not host or _HOST_NAME.fullmatch(host) is None or port == 0:
+        return "must be an http:// or https:// URL with a host"
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        return "must not hold credentials"
+    if "?" in url or "#" in url:
+        return "must not have a query or a fragment: more is added to its path"
+    return None
+
+
+def has_control_characters(uri: str) -> bool:
+    """Whether `uri` has characters that cannot be seen and end lines, headers or texts."""
+    return _CONTROL.search(uri) is not None
 
 
 def mask_uri(uri: str) -> str:

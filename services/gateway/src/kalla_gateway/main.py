@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import uvicorn
 import uvloop
 from kalla_common.errors import KallaError
+from kalla_common.patience import IDLE_SECONDS, PatientProtocol
 from kalla_common.rpc.server import add_port
 from kalla_common.s3 import S3Settings, take_s3_settings
 from kalla_common.telemetry import log, setup_telemetry
@@ -89,6 +90,8 @@ async def _serve_all(services: GatewayServices, rest_socket: socket.socket, stop
             create_app(services),
             lifespan="off",
             log_config=None,
+            http=PatientProtocol,
+            timeout_keep_alive=IDLE_SECONDS,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=settings.shutdown_seconds,

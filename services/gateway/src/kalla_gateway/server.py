@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -18,14 +19,17 @@ from kalla_common.rpc.server import HealthControl, add_health_and_reflection, ma
 from kalla_common.runner.control import GrpcControl
 from kalla_common.runner.rows import FlightRows
 from kalla_common.s3 import S3Settings
+from kalla_common.sites import SiteGuard, Sites
 
 from kalla_gateway.chats.client import ChatClient
 from kalla_gateway.chats.endpoints import router as chats_router
 from kalla_gateway.metrics import Metrics
+from kalla_gateway.recipes.checking import RecipeCheck
 from kalla_gateway.recipes.endpoints import router as recipes_router
 from kalla_gateway.rest.body_limit import BodyLimit
 from kalla_gateway.rest.context import GatewayServices
-from kalla_gateway.rest.errors import install_error_handlers
+from kalla_gateway.rest.documentation import router as documentation_router
+from kalla_gateway.rest.errors import documented, install_error_handlers
 from kalla_gateway.rest.metrics import MetricsMiddleware
 from kalla_gateway.rest.operations import router as operations_router
 from kalla_gateway.results.endpoints import router as results_router
@@ -67,13 +71,16 @@ async def gateway_services(
         )
         stack.callback(rows.close)
         store = await stack.enter_async_context(UploadStore(s3, settings.upload_endpoint))
+        contact = SourceContact(database, control, settings.look_seconds)
+        stack.push_async_callback(contact.close)
         yield GatewayServices(
             settings=settings,
             database=database,
             control=control,
             rows=rows,
             source_reader=SourceReader(database, rows),
-            contact=SourceContact(database, control),
+            contact=contact,
+            recipe_check=RecipeCheck(database, control, settings.look_seconds),
             dispatcher=RunDispatcher(database, control, settings.output_root, callback_url),
             events=RunEvents(database.asyncpg_dsn()),
             uploads=Uploads(settings, database, store, rows),
@@ -89,6 +96,11 @@ def create_app(services: GatewayServices) -> FastAPI:
         version=API_VERSION,
         description="Reconcile two data sources exactly, with proof that no row was lost.",
         redirect_slashes=False,
+        # FastAPI's own pages load scripts from the internet.
+        docs_url=None,
+        redoc_url=None,
+        # What comes before every endpoint may answer: hosts and sites, the limits of a body.
+        responses=documented(400, 403, 408, 413, 421),
     )
     app.state.services = services
     for router in (
@@ -100,11 +112,14 @@ def create_app(services: GatewayServices) -> FastAPI:
         chats_router,
         worker_router,
         operations_router,
+        documentation_router,
     ):
         app.include_router(router)
     install_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=services.settings.max_body_bytes)
     app.add_middleware(MetricsMiddleware, metrics=services.metrics)
+    # Last: it comes before everything else.
+    app.add_middleware(SiteGuard, sites=_sites(services.settings))
     _document(app)
     if services.settings.otlp_endpoint is not None:
         # Imported late: nobody pays for it who does not trace.
@@ -114,6 +129,13 @@ def create_app(services: GatewayServices) -> FastAPI:
             app, excluded_urls="health,ready,metrics", exclude_spans=["send", "receive"]
         )
     return app
+
+
+def _sites(settings: GatewaySettings) -> Sites:
+    advertised = urlsplit(settings.callback_url).hostname if settings.callback_url else None
+    return Sites.of(
+        "KALLA_GATEWAY", (settings.host, advertised), settings.allowed_hosts, settings.allowed_origins
+    )
 
 
 def make_catalog_server(services: GatewayServices) -> tuple[aio.Server, HealthControl]:
@@ -141,7 +163,6 @@ async def run_background(services: GatewayServices) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(services.events.run(), name="run events")
         group.create_task(reconciler.run(), name="reconciler")
-        group.create_task(services.contact.run(), name="source contact")
 
 
 def _document(app: FastAPI) -> None:

@@ -50,7 +50,7 @@ class CatalogServicer(CatalogServiceServicer):
     ) -> pb.RegisterSourceResponse:
         """Add or update a source."""
         async with self._database.writing() as session:
-            row = await sources.register(session, request.alias, request.uri, request.source_type)
+            row, _ = await sources.register(session, request.alias, request.uri, request.source_type)
         self._contact.look_soon(row)
         return pb.RegisterSourceResponse(source=source_message(row))
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from kalla_common.s3 import checked_bucket, checked_endpoint
 from kalla_common.settings import CommonSettings
+from kalla_common.sites import HostNames, OriginNames
+from kalla_common.uris import base_url_problem
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -22,6 +24,10 @@ class GatewaySettings(CommonSettings):
     """Address that REST and gRPC listen on."""
     port: int = Field(default=3001, ge=0, le=65535)
     """REST; 0 takes any free port, which the log line `gateway_listening` names."""
+    allowed_hosts: HostNames = ()
+    """Hosts that REST answers to beside loopback, `host`, that of `callback_url` and the address called."""
+    allowed_origins: OriginNames = ()
+    """Web sites whose pages may call REST. Their browsers still hide the answers: there is no CORS."""
     grpc_port: int = Field(default=3002, ge=0, le=65535)
     """CatalogService; 0 takes any free port."""
     database_url: SecretStr
@@ -52,6 +58,8 @@ class GatewaySettings(CommonSettings):
     """How long the runner may take to accept a job."""
     rows_seconds: float = Field(default=60.0, gt=0)
     """How long a preview, a filtered load or a page of results may take."""
+    look_seconds: float = Field(default=5.0, gt=0)
+    """How long registering a source waits for a look at it, and saving a recipe for a check of its SQL."""
     download_seconds: float = Field(default=3600.0, gt=0)
     """How long the download of a whole output may take."""
     chat_seconds: float = Field(default=900.0, gt=0)
@@ -75,6 +83,15 @@ class GatewaySettings(CommonSettings):
     def _is_endpoint(cls, url: str | None) -> str | None:
         return checked_endpoint(url) if url else None
 
+    @field_validator("callback_url")
+    @classmethod
+    def _is_base_url(cls, url: str | None) -> str | None:
+        problem = base_url_problem(url) if url else None
+        if problem is not None:
+            msg = f"callback_url {problem}"
+            raise ValueError(msg)
+        return url.rstrip("/") if url else None
+
     @field_validator("output_root")
     @classmethod
     def _absolute_or_s3(cls, root: str) -> str:
@@ -90,10 +107,14 @@ class GatewaySettings(CommonSettings):
     @field_validator("webhook_secret")
     @classmethod
     def _usable_secret(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None:
-            try:
-                base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
-            except ValueError:
-                # The text of the error must not show the secret.
-                raise ValueError("webhook_secret must be base64, with or without whsec_") from None
+        if secret is None or not secret.get_secret_value():
+            # An unset variable of a shell is an empty one.
+            return None
+        try:
+            key = base64.b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if not key:
+            # The text of the error must not show the secret.
+            raise ValueError("webhook_secret must be base64, with or without whsec_") from None
         return secret

@@ -12,6 +12,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,10 +25,12 @@ from kalla_common.webhooks import sign
 from kalla_runner.store.journal import Outcome
 
 PROGRESS_SECONDS: Final = 0.25
-"""Least time between two progress messages of one job, and before the first one."""
+"""Time between two progress messages of a stage that goes on, and before the first one."""
 FIRST_RETRY_SECONDS: Final = 0.2
 LAST_RETRY_SECONDS: Final = 300.0
 GONE: Final = 410
+_UNSENT: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""What keeps a message from being sent: the receiver, or a URL that a job of an older version brought."""
 
 
 class Callbacks:
@@ -40,6 +43,7 @@ class Callbacks:
     """
 
     def __init__(self, secret: str | None, timeout_seconds: float, give_up_seconds: float) -> None:
+        self.timeout_seconds = timeout_seconds
         self._secret = secret
         self._give_up = give_up_seconds
         # Callbacks go where the job says, never through a proxy of the environment.
@@ -49,13 +53,12 @@ class Callbacks:
         """Close the connections."""
         await self._client.aclose()
 
-    async def progress(self, base_url: str, run_id: str, progress: JobProgress) -> None:
+    async def progress(self, base_url: str, body: Mapping[str, Any]) -> None:
         """Send progress once; a failure is not worth more than a debug line."""
-        sequence = next_sequence()
-        body = {"run_id": run_id, **_present(asdict(progress)), "sequence": sequence}
+        message_id = f"{body['run_id']}:progress:{body['sequence']}"
         try:
-            await self._post(f"{base_url}/progress", f"{run_id}:progress:{sequence}", body)
-        except httpx.HTTPError as error:
+            await self._post(f"{base_url.rstrip('/')}/progress", message_id, body)
+        except _UNSENT as error:
             log.debug("progress_callback_failed", error=repr(error))
 
     async def deliver(self, base_url: str, message: Mapping[str, Any]) -> bool:
@@ -83,7 +86,7 @@ class Callbacks:
     async def _offer(self, base_url: str, message: Mapping[str, Any]) -> str | None:
         try:
             status = await self._post(f"{base_url}/{message['kind']}", message["id"], message["body"])
-        except httpx.HTTPError as error:
+        except _UNSENT as error:
             return repr(error)
         if 200 <= status < 300:  # noqa: PLR2004 - the 2xx range
             return None
@@ -99,43 +102,81 @@ class Callbacks:
 
 
 class ProgressSender:
-    """Sends the newest progress of one job, a few times a second at most.
+    """Sends the newest progress of one job: a few times a second at most, and the last of each stage.
 
-    What is newest is kept for each source apart, or two sources staged at once would hide
-    each other.
+    The newest is kept for each source, or two sources staged at once would hide each other.
+    However short a stage is, its last progress is sent before anything of the next one and before
+    the end of the job; of a stage that nothing was sent of yet, the progress of one source is enough.
     """
 
     def __init__(self, callbacks: Callbacks, base_url: str, run_id: str) -> None:
         self._callbacks = callbacks
         self._base_url = base_url
         self._run_id = run_id
+        self._ended: list[JobProgress] = []
         self._newest: dict[str | None, JobProgress] = {}
+        self._sent: dict[str | None, JobProgress] = {}
         self._news = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._last: list[dict[str, Any]] | None = None
         self._sending = asyncio.create_task(self._send()) if base_url else None
 
     def offer(self, progress: JobProgress) -> None:
         """Take note of progress; sent when its time has come."""
-        if self._sending is not None:
-            # A new stage makes what the former one said about its sources old.
-            if any(old.stage != progress.stage for old in self._newest.values()):
-                self._newest.clear()
-            self._newest[progress.source] = progress
+        if self._sending is None or self._sent.get(progress.source) == progress:
+            return
+        pending = list(self._newest.values())
+        if pending and pending[0].stage != progress.stage:
+            told = any(sent.stage == pending[0].stage for sent in self._sent.values())
+            self._ended += pending if told else pending[-1:]
+            self._newest.clear()
+            self._hurry.set()
+        self._newest[progress.source] = progress
+        self._news.set()
+
+    def finish(self) -> None:
+        """Take no more progress, and send at once what is left; numbered before the end of the job is."""
+        if self._sending is not None and self._last is None:
+            self._last = self._take()
             self._news.set()
+            self._hurry.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until all is sent; after `seconds` the rest is given up, so that it cannot follow the end."""
+        if self._sending is None:
+            return
+        self.finish()
+        await asyncio.wait({self._sending}, timeout=seconds)
+        self.stop()
 
     def stop(self) -> None:
         """Send nothing more."""
         if self._sending is not None:
             self._sending.cancel()
 
+    def _take(self) -> list[dict[str, Any]]:
+        """The bodies to send now, in the order of their numbers."""
+        due = [*self._ended, *self._newest.values()]
+        self._ended.clear()
+        self._newest.clear()
+        self._sent |= {progress.source: progress for progress in due}
+        return [
+            {"run_id": self._run_id, **_present(asdict(progress)), "sequence": next_sequence()}
+            for progress in due
+        ]
+
     async def _send(self) -> None:
-        while True:
-            # The pause comes first: a run that takes no time needs no progress.
-            await asyncio.sleep(PROGRESS_SECONDS)
+        while self._last is None:
+            # A stage that goes on is reported after a pause: most take no time.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), PROGRESS_SECONDS)
+            self._hurry.clear()
             await self._news.wait()
             self._news.clear()
-            newest, self._newest = self._newest, {}
-            for progress in newest.values():
-                await self._callbacks.progress(self._base_url, self._run_id, progress)
+            for body in self._take():
+                await self._callbacks.progress(self._base_url, body)
+        for body in self._last:
+            await self._callbacks.progress(self._base_url, body)
 
 
 def end_message(run_id: str, outcome: Outcome) -> dict[str, Any]:
@@ -145,6 +186,9 @@ def end_message(run_id: str, outcome: Outcome) -> dict[str, Any]:
     if outcome.result is not None:
         result = asdict(outcome.result)
         sides = {"left": result.pop("left"), "right": result.pop("right")}
+        del result["witness"]
+        if outcome.result.witness is not None:
+            result["witness"] = outcome.result.witness.as_json()
         body |= {**result, "diagnostics": {**sides, "match_path": result["match_path"]}}
     elif outcome.state is JobState.CANCELLED:
         body |= {"error": "cancelled", "code": "CANCELLED", "details": {}}

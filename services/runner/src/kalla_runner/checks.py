@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
-from urllib.parse import urlsplit
-from uuid import UUID
+from typing import Final, NoReturn
 
 from kalla_common.domain import JobSpec, SourceSpec
 from kalla_common.errors import Code, KallaError
+from kalla_common.uris import base_url_problem, has_control_characters
 
-UUID_LENGTH = 36
+RUN_ID: Final = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+_RUN_ID: Final = re.compile(RUN_ID)
 
 
 def check_spec(spec: JobSpec) -> None:
@@ -38,6 +39,12 @@ def check_sources(sources: Sequence[SourceSpec]) -> None:
     for source in sources:
         if not source.alias or not source.uri:
             _refuse("Every source needs an alias and a uri.")
+        if "\0" in source.uri or ("://" in source.uri and has_control_characters(source.uri)):
+            raise KallaError(
+                Code.INVALID_URI,
+                f"The URI of source {source.alias!r} has control characters.",
+                alias=source.alias,
+            )
         if source.alias in seen:
             _refuse(f"Two sources have the alias {source.alias!r}: each needs one of its own.")
         seen.add(source.alias)
@@ -57,23 +64,15 @@ def check_keys(sources: Sequence[SourceSpec], primary_keys: Mapping[str, tuple[s
 
 
 def _check_run_id(run_id: str) -> None:
-    # The id names directories, so nothing but the canonical form is let in.
-    try:
-        UUID(run_id)
-    except ValueError:
+    # The id names directories and headers, so nothing but the usual form is let in: UUID() takes more.
+    if _RUN_ID.fullmatch(run_id) is None:
         _refuse("run_id must be a UUID such as a1b2c3d4-e5f6-7890-abcd-ef1234567890.")
-    if len(run_id) != UUID_LENGTH:
-        _refuse("run_id must be a UUID with its hyphens and without braces.")
 
 
 def _check_callback(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        _refuse("callback_url must be an http:// or https:// URL with a host.")
+    problem = base_url_problem(url)
+    if problem is not None:
+        _refuse(f"callback_url {problem}.")
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -21,6 +21,7 @@ from kalla_common.settings import TlsSettings
 from pyarrow import flight
 
 from kalla_runner.board import Job
+from kalla_runner.children.reader_process import Watch
 from kalla_runner.jobs import Jobs
 from kalla_runner.reads import Page, Reads
 
@@ -41,6 +42,7 @@ class RunnerFlight(flight.FlightServerBase):  # pyright: ignore[reportUntypedBas
         reads: reads rows, in Flight's threads.
         loop: the runner's event loop.
         tls: certificate and key; absent: plain text.
+        read_seconds: how long a source may keep its reader waiting.
     """
 
     def __init__(
@@ -50,24 +52,28 @@ class RunnerFlight(flight.FlightServerBase):  # pyright: ignore[reportUntypedBas
         reads: Reads,
         loop: asyncio.AbstractEventLoop,
         tls: TlsSettings,
+        *,
+        read_seconds: float,
     ) -> None:
         host, port = address
         super().__init__(f"{'grpc+tls' if tls.server else 'grpc'}://{host}:{port}", **_tls(tls))
         self._jobs = jobs
         self._reads = reads
         self._loop = loop
+        self._read_seconds = read_seconds
         self._open = True
 
     def refuse(self) -> None:
         """Answer UNAVAILABLE from now on; streams that run go on."""
         self._open = False
 
-    def do_get(self, _context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.FlightDataStream:
+    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.FlightDataStream:
         """Stream the rows that the ticket asks for."""
         with flight_errors():
             if not self._open:
                 raise KallaError(Code.RUNNER_UNAVAILABLE, "The runner is stopping: try again in a moment.")
-            page = self._page(ticket_pb2.FlightTicket.FromString(ticket.ticket))
+            watch = Watch(context.is_cancelled, self._read_seconds)
+            page = self._page(ticket_pb2.FlightTicket.FromString(ticket.ticket), watch)
             schema = page.schema.with_metadata(_metadata(page))
             return flight.GeneratorStream(schema, wrap_stream(_with_schema(page.batches, schema)))
 
@@ -88,12 +94,12 @@ class RunnerFlight(flight.FlightServerBase):  # pyright: ignore[reportUntypedBas
         with flight_errors():
             raise KallaError(Code.INVALID_REQUEST, "The runner takes no rows.")
 
-    def _page(self, ticket: ticket_pb2.FlightTicket) -> Page:
+    def _page(self, ticket: ticket_pb2.FlightTicket, watch: Watch) -> Page:
         match ticket.WhichOneof("kind"):
             case "source_rows":
                 rows = ticket.source_rows
                 limit = rows.limit if rows.HasField("limit") else None
-                return self._reads.source_rows(source_from_proto(rows.source), limit, rows.offset)
+                return self._reads.source_rows(source_from_proto(rows.source), limit, rows.offset, watch)
             case "run_output_rows":
                 rows = ticket.run_output_rows
                 limit = rows.limit if rows.HasField("limit") else None

@@ -5,8 +5,10 @@ LocalFile (here) · S3Object, Spool (kalla_runner.s3)  ->  CSV, Parquet, outputs
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import stat
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Hashable, Mapping
@@ -20,6 +22,9 @@ from kalla_common.errors import Code, KallaError
 
 _SETTLED_SECONDS: Final = 0.1
 """Within one tick of the file system's clock a second write leaves no trace in the state."""
+
+_FOLDER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 ReadAt = Callable[[int, memoryview], int]
 """Fills a view with the bytes from a position on; less than asked for only at the end."""
@@ -154,8 +159,7 @@ class LocalFile(PinnedBytes):
     @contextmanager
     def opened(self) -> Generator[ReadAt]:
         """See PinnedBytes."""
-        with file_errors(self.path):
-            descriptor = os.open(self.path, os.O_RDONLY)
+        descriptor = self._open()
 
         def read_at(position: int, view: memoryview) -> int:
             with file_errors(self.path):
@@ -180,8 +184,20 @@ class LocalFile(PinnedBytes):
         self.check_unchanged()
 
     def arrow_file(self) -> pa.NativeFile:
-        """See PinnedBytes."""
-        return pa.memory_map(str(self.path))
+        """See PinnedBytes. Read, not mapped: a file that somebody cuts short would end the process."""
+        descriptor = self._open()
+        try:
+            return pa.OSFile(f"/dev/fd/{descriptor}", "r")
+        finally:
+            os.close(descriptor)
+
+    def _open(self) -> int:
+        """The file itself, whatever its name stands for by now; the caller closes it."""
+        descriptor = open_regular(self.path)
+        if _state(self.path, descriptor) == self:
+            return descriptor
+        os.close(descriptor)
+        raise self.changed()
 
     def to_disk(self, path: Path, progress: Callable[[int], None]) -> Path:  # noqa: ARG002 - it lies there
         """See PinnedBytes."""
@@ -191,12 +207,53 @@ class LocalFile(PinnedBytes):
 def pin_file(path: Path) -> LocalFile:
     """The state of a file now.
 
+    Args:
+        path: resolved: a link in it is a change since then.
+
     Raises:
-        KallaError: DATA_NOT_FOUND or ACCESS_DENIED.
+        KallaError: as `open_regular`.
     """
-    with file_errors(path):
-        state = path.stat()
+    descriptor = open_regular(path)
+    try:
+        return _state(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _state(path: Path, descriptor: int) -> LocalFile:
+    state = os.fstat(descriptor)
     return LocalFile(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+def open_regular(path: Path) -> int:
+    """A descriptor for reading a regular file; no link is followed, so its path leads where it was checked.
+
+    Raises:
+        KallaError: DATA_NOT_FOUND, ACCESS_DENIED; SOURCE_CHANGED where a link or something else that is
+            not a file took its place.
+    """
+    folder = os.open("/", _FOLDER)
+    try:
+        with file_errors(path):
+            for part in path.absolute().parts[1:-1]:
+                inner = os.open(part, _FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            # Not waiting: a pipe in place of the file would keep its reader for ever.
+            descriptor = os.open(path.name, _FILE, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _replaced(path)
+    return descriptor
+
+
+def _replaced(path: Path) -> KallaError:
+    return KallaError(
+        Code.SOURCE_CHANGED,
+        f"The path of {path.name} leads to something else than when it was checked; start again.",
+    )
 
 
 @contextmanager
@@ -211,6 +268,8 @@ def file_errors(path: Path) -> Generator[None]:
             Code.ACCESS_DENIED, f"Kalla may not read the file {path.name}; change its permissions."
         ) from error
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+            raise _replaced(path) from error
         reason = error.strerror or "the read failed"
         raise KallaError(
             Code.SOURCE_UNREACHABLE, f"The file {path.name} cannot be read: {reason}."

@@ -1,6 +1,7 @@
-"""What callers ask about sources and queries without running a job.
+"""What callers ask about sources, queries and outputs without running a job.
 
-These functions block while they read; callers run them in threads.
+These functions block while they read; callers run them in threads. Sources are read in reader
+processes. Outputs are Kalla's own files, and are read here.
 """
 
 from __future__ import annotations
@@ -8,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from kalla_common.domain import ColumnInfo, SourceSpec, SqlCheck
 from kalla_common.errors import Code, KallaError
-from kalla_common.s3 import S3Settings
 
 from kalla_runner.checks import check_keys, check_sources
-
-if TYPE_CHECKING:
-    from kalla_runner.connectors.base import ReadSession
+from kalla_runner.children.protocol import CheckSql, Describe, Frame, SourceRows
+from kalla_runner.children.reader_process import Watch
+from kalla_runner.children.readers import Readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,76 +41,59 @@ class Reads:
     """Reads sources and outputs for callers.
 
     Args:
-        allowed_roots: resolved folders below which local sources must lie.
-        threads: how many partitions of one source are read at once.
-        s3: the S3 store and Kalla's credentials.
-        scratch: a folder for nameless files.
+        frame: where sources are read.
+        readers: the processes that read sources.
     """
 
-    def __init__(self, allowed_roots: tuple[Path, ...], threads: int, s3: S3Settings, scratch: Path) -> None:
-        self._roots = allowed_roots
-        self._threads = threads
-        self._s3 = s3
-        self._scratch = scratch
+    def __init__(self, frame: Frame, readers: Readers) -> None:
+        self._frame = frame
+        self._readers = readers
 
-    def describe(self, spec: SourceSpec, *, count: bool) -> tuple[tuple[ColumnInfo, ...], int | None]:
+    def describe(
+        self, spec: SourceSpec, watch: Watch, *, count: bool
+    ) -> tuple[tuple[ColumnInfo, ...], int | None]:
         """The columns of a source and, if asked for, its rows after the filters."""
-        from kalla_runner.connectors.registry import open_source  # noqa: PLC0415 - starts fast without
-        from kalla_runner.connectors.type_names import columns_of  # noqa: PLC0415
+        task = Describe(self._frame, spec, count)
+        found: tuple[tuple[ColumnInfo, ...], int | None] = self._readers.ask(
+            task, what=_of(spec), watch=watch, key=spec.uri
+        )
+        return found
 
-        with self._session() as session:
-            source = open_source(spec, session)
-            return tuple(columns_of(source.schema())), source.count() if count else None
-
-    def source_rows(self, spec: SourceSpec, limit: int | None, offset: int) -> Page:
+    def source_rows(self, spec: SourceSpec, limit: int | None, offset: int, watch: Watch) -> Page:
         """A page of a source, after its filters."""
-        from kalla_runner.connectors.registry import open_source  # noqa: PLC0415
-        from kalla_runner.connectors.type_names import columns_of  # noqa: PLC0415
-
         _check_page(limit, offset)
-        with ExitStack() as stack:
-            session = stack.enter_context(self._session())
-            source = open_source(spec, session)
-            schema, total = source.schema(), source.count()
-            rows = source.rows(limit, offset)
-            closing = stack.pop_all()
-        return Page(schema, tuple(columns_of(schema)), total, _Closing(rows, closing))
+        task = SourceRows(self._frame, spec, limit, offset)
+        opened, batches = self._readers.rows(task, what=_of(spec), watch=watch, key=spec.uri)
+        return Page(opened.schema, opened.columns, opened.total_rows, batches)
 
     def output_rows(self, path: str, limit: int | None, offset: int) -> Page:
         """A page of a published output."""
-        from kalla_runner.connectors.type_names import columns_of  # noqa: PLC0415
+        from kalla_runner.connectors.type_names import columns_of  # noqa: PLC0415 - starts fast without
         from kalla_runner.outputs.reader import pinned_output, read_output  # noqa: PLC0415
 
         _check_page(limit, offset)
         with ExitStack() as stack:
-            output = stack.enter_context(pinned_output(path, self._s3, self._scratch))
+            output = stack.enter_context(pinned_output(path, self._frame.s3, self._frame.scratch))
             schema, total, batches = read_output(output, limit, offset)
             closing = stack.pop_all()
         return Page(schema, tuple(columns_of(schema)), total, _Closing(batches, closing))
 
-    def _session(self) -> ReadSession:
-        from kalla_runner.connectors.base import ReadSession  # noqa: PLC0415
-
-        return ReadSession(self._roots, self._threads, s3=self._s3, scratch=self._scratch)
-
     def check_sql(
-        self, match_sql: str, sources: Sequence[SourceSpec], primary_keys: Mapping[str, tuple[str, ...]]
+        self,
+        match_sql: str,
+        sources: Sequence[SourceSpec],
+        primary_keys: Mapping[str, tuple[str, ...]],
+        watch: Watch,
     ) -> SqlCheck:
         """Plan a match query against the real schemas without running it."""
-        from kalla_runner.connectors.registry import open_source  # noqa: PLC0415
-        from kalla_runner.matching.check import check_match_sql  # noqa: PLC0415
-        from kalla_runner.matching.plan import TableInfo  # noqa: PLC0415
-
         check_sources(sources)
         check_keys(sources, primary_keys)
-        with self._session() as session:
-            tables = [
-                TableInfo.of(
-                    spec.alias, open_source(spec, session).schema(), primary_keys.get(spec.alias, ())
-                )
-                for spec in sources
-            ]
-        return check_match_sql(match_sql, tables[0], tables[1], tables[2:])
+        keys = {alias: tuple(columns) for alias, columns in primary_keys.items()}
+        task = CheckSql(self._frame, match_sql, tuple(sources), keys)
+        check: SqlCheck = self._readers.ask(
+            task, what="Checking the match query", watch=watch, key=sources[0].uri
+        )
+        return check
 
 
 class _Closing(Iterator[pa.RecordBatch]):
@@ -132,6 +113,10 @@ class _Closing(Iterator[pa.RecordBatch]):
     def __del__(self) -> None:
         # A client that hangs up only lets go of the stream.
         self._closing.close()
+
+
+def _of(spec: SourceSpec) -> str:
+    return f"Reading the source {spec.alias!r}"
 
 
 def _check_page(limit: int | None, offset: int) -> None:

@@ -12,14 +12,18 @@ from typing import Final
 
 import uvicorn
 from kalla.runner.v1 import runner_service_pb2, runner_service_pb2_grpc
+from kalla_common.patience import IDLE_SECONDS, PatientProtocol
 from kalla_common.rpc.server import add_health_and_reflection, add_port, make_server
 from kalla_common.s3 import S3Settings
+from kalla_common.sites import Sites
 from kalla_common.telemetry import log
 
 from kalla_runner import workflows
 from kalla_runner.board import Board
 from kalla_runner.callbacks import Callbacks
 from kalla_runner.children.pool import ChildPool, PoolLimits
+from kalla_runner.children.protocol import Frame
+from kalla_runner.children.readers import ReaderLimits, Readers
 from kalla_runner.flight import RunnerFlight
 from kalla_runner.http import Readiness, make_app
 from kalla_runner.jobs import Jobs
@@ -33,7 +37,8 @@ from kalla_runner.trials import Trials
 from kalla_runner.workflows import Workflows
 
 SERVICE: Final = runner_service_pb2.DESCRIPTOR.services_by_name["RunnerService"].full_name
-READ_THREADS: Final = 4
+READ_THREADS: Final = 32
+"""Threads that wait for readers; there may be more callers than readers."""
 GRACE_SECONDS: Final = 2
 """How long calls and publishing may go on when the runner stops."""
 
@@ -54,12 +59,14 @@ async def serve(settings: RunnerSettings, s3: S3Settings, stopping: asyncio.Even
         stack.callback(runner.folders.close)
         await stack.enter_async_context(_http(runner, servers))
         await stack.enter_async_context(_engine(runner))
+        stack.callback(runner.readers.close)
         await stack.enter_async_context(_flight(runner))
         await stack.enter_async_context(_grpc(runner))
         runner.jobs.open()
         runner.readiness.ready = True
         # Last: what the children import would keep the servers from starting.
         runner.pool.start()
+        runner.readers.start()
         watching = servers.create_task(runner.pool.watch())
         stack.callback(watching.cancel)
         log.info(
@@ -92,7 +99,9 @@ class Runner:
         steps = Steps(settings, self.pool, self.folders, self.board, self.metrics, s3=s3)
         self.workflows = Workflows(self.board, steps, self.callbacks, self.metrics)
         self.jobs = Jobs(self.board, self.workflows)
-        self.reads = Reads(settings.allowed_roots, settings.threads, s3, settings.work_dir)
+        self.readers = Readers(ReaderLimits(settings.readers, settings.threads, settings.reader_memory_bytes))
+        frame = Frame(settings.allowed_roots, settings.threads, s3, settings.work_dir)
+        self.reads = Reads(frame, self.readers)
 
 
 def _limits(settings: RunnerSettings) -> PoolLimits:
@@ -102,6 +111,15 @@ def _limits(settings: RunnerSettings) -> PoolLimits:
         memory_bytes=settings.memory_per_child,
         idle_bytes=settings.idle_child_bytes,
         tasks=settings.jobs_per_child,
+    )
+
+
+def _sites(settings: RunnerSettings) -> Sites:
+    return Sites.of(
+        "KALLA_RUNNER",
+        (settings.host, settings.advertised_host),
+        settings.allowed_hosts,
+        settings.allowed_origins,
     )
 
 
@@ -120,8 +138,10 @@ async def _http(runner: Runner, servers: asyncio.TaskGroup) -> AsyncGenerator[No
     # Bound here: uvicorn would end the process instead of saying what is wrong.
     listening = socket.create_server((runner.settings.host, runner.settings.http_port))
     config = uvicorn.Config(
-        make_app(runner.jobs, runner.metrics, runner.readiness),
+        make_app(runner.jobs, runner.metrics, runner.readiness, _sites(runner.settings)),
         log_config=None,
+        http=PatientProtocol,
+        timeout_keep_alive=IDLE_SECONDS,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=GRACE_SECONDS,
@@ -154,7 +174,10 @@ async def _engine(runner: Runner) -> AsyncGenerator[None]:
 async def _flight(runner: Runner) -> AsyncGenerator[None]:
     address = (runner.settings.host, runner.settings.flight_port)
     loop = asyncio.get_running_loop()
-    server = RunnerFlight(address, runner.jobs, runner.reads, loop, runner.settings.tls)
+    settings = runner.settings
+    server = RunnerFlight(
+        address, runner.jobs, runner.reads, loop, settings.tls, read_seconds=settings.read_seconds
+    )
     try:
         yield
     finally:
@@ -169,7 +192,8 @@ async def _grpc(runner: Runner) -> AsyncGenerator[None]:
     settings = runner.settings
     server = make_server()
     threads = ThreadPoolExecutor(READ_THREADS, "read")
-    servicer = RunnerServicer(runner.jobs, runner.reads, threads, Trials(runner.jobs, settings.trials_dir))
+    trials = Trials(runner.jobs, settings.trials_dir)
+    servicer = RunnerServicer(runner.jobs, runner.reads, threads, trials, read_seconds=settings.read_seconds)
     runner_service_pb2_grpc.add_RunnerServiceServicer_to_server(servicer, server)
     health = add_health_and_reflection(server, [SERVICE], with_reflection=settings.grpc_reflection)
     add_port(server, f"{settings.host}:{settings.grpc_port}", settings.tls)

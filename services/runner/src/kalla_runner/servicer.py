@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
+from typing import Any, TypeVar
 
 from kalla.runner.v1 import job_pb2, runner_service_pb2, runner_service_pb2_grpc
 from kalla_common.rpc.convert import (
@@ -22,9 +24,12 @@ from kalla_common.rpc.convert import (
 from kalla_common.telemetry import inject_context
 
 from kalla_runner.board import Job
+from kalla_runner.children.reader_process import Watch
 from kalla_runner.jobs import Jobs
 from kalla_runner.reads import Reads
 from kalla_runner.trials import Trials
+
+T = TypeVar("T")
 
 
 class RunnerServicer(runner_service_pb2_grpc.RunnerServiceServicer):
@@ -35,13 +40,17 @@ class RunnerServicer(runner_service_pb2_grpc.RunnerServiceServicer):
         reads: what is asked about sources.
         threads: where reads block.
         trials: jobs whose outputs are not kept.
+        read_seconds: how long a source may keep its reader waiting.
     """
 
-    def __init__(self, jobs: Jobs, reads: Reads, threads: Executor, trials: Trials) -> None:
+    def __init__(
+        self, jobs: Jobs, reads: Reads, threads: Executor, trials: Trials, *, read_seconds: float
+    ) -> None:
         self._jobs = jobs
         self._reads = reads
         self._threads = threads
         self._trials = trials
+        self._read_seconds = read_seconds
 
     async def SubmitJob(  # noqa: N802 - the contract's name
         self, request: runner_service_pb2.SubmitJobRequest, context: object
@@ -85,9 +94,8 @@ class RunnerServicer(runner_service_pb2_grpc.RunnerServiceServicer):
         """Plan a match query without running it."""
         sources = [source_from_proto(source) for source in request.sources]
         keys = primary_keys_from_proto(request.primary_keys)
-        loop = asyncio.get_running_loop()
-        check = await loop.run_in_executor(
-            self._threads, self._reads.check_sql, request.match_sql, sources, keys
+        check = await self._read(
+            context, lambda watch: self._reads.check_sql(request.match_sql, sources, keys, watch)
         )
         return sql_check_to_proto(check)
 
@@ -96,13 +104,24 @@ class RunnerServicer(runner_service_pb2_grpc.RunnerServiceServicer):
     ) -> runner_service_pb2.DescribeSourceResponse:
         """Return the columns of a source."""
         source = source_from_proto(request.source)
-        loop = asyncio.get_running_loop()
-        columns, rows = await loop.run_in_executor(
-            self._threads, lambda: self._reads.describe(source, count=request.count_rows)
+        columns, rows = await self._read(
+            context, lambda watch: self._reads.describe(source, watch, count=request.count_rows)
         )
         return runner_service_pb2.DescribeSourceResponse(
             columns=[column_to_proto(column) for column in columns], row_count=rows
         )
+
+    async def _read(self, context: Any, read: Callable[[Watch], T]) -> T:
+        """Read in a thread; a caller that goes away, or whose deadline is over, ends it."""
+        gone = threading.Event()
+        left: float | None = context.time_remaining()
+        # A little earlier than the caller's own deadline, so that the answer says what took so long.
+        seconds = self._read_seconds if left is None else min(self._read_seconds, max(0.1, left * 0.95))
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, read, Watch(gone.is_set, seconds))
+        finally:
+            gone.set()
 
 
 def job_to_proto(job: Job) -> job_pb2.Job:

@@ -8,11 +8,16 @@ from typing import Self
 
 import psutil
 from kalla_common.settings import CommonSettings
+from kalla_common.sites import HostNames, OriginNames
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 MEMORY_SHARE = 0.7
 """Part of the machine's memory that all match children together may take by default."""
+
+READER_MEMORY_SHARE = 0.05
+"""Part of the machine's memory that one process may take which reads sources for previews."""
+LEAST_READER_BYTES = 512 * 1024 * 1024
 
 
 class RunnerSettings(CommonSettings):
@@ -31,6 +36,11 @@ class RunnerSettings(CommonSettings):
     http_port: int = Field(50050, ge=0, le=65535)
     grpc_port: int = Field(50051, ge=0, le=65535)
     flight_port: int = Field(50052, ge=0, le=65535)
+
+    allowed_hosts: HostNames = ()
+    """Hosts that HTTP answers to beside loopback, `host`, `advertised_host` and the address called."""
+    allowed_origins: OriginNames = ()
+    """Web sites whose pages may call HTTP."""
 
     database_url: str
     """PostgreSQL URL; the schema `dbos` in it holds the journal of jobs."""
@@ -55,6 +65,23 @@ class RunnerSettings(CommonSettings):
     """A child process is replaced after so many tasks."""
     idle_child_bytes: int = Field(1024 * 1024 * 1024, ge=1)
     """A child process that keeps more than this after a task is replaced."""
+
+    readers: int = Field(8, ge=1, le=256)
+    """Processes at most that read sources for previews and checks; they start when they are needed."""
+    reader_memory_bytes: int = Field(
+        default_factory=lambda: max(
+            LEAST_READER_BYTES, int(psutil.virtual_memory().total * READER_MEMORY_SHARE)
+        ),
+        ge=64 * 1024 * 1024,
+    )
+    """Memory that one of them may take; all together take four times as much at most."""
+    read_seconds: float = Field(300.0, gt=0)
+    """How long a source may keep a preview or a check waiting."""
+    source_silence_seconds: float = Field(900.0, gt=0)
+    """A run ends whose source sends nothing for so long."""
+
+    witness: bool = False
+    """Whether a second engine, DuckDB, answers too where neither recipe nor request says so."""
 
     webhook_secret: str | None = Field(None, repr=False)
     """Secret of the Standard Webhooks signature; absent: callbacks are not signed."""
@@ -109,6 +136,10 @@ class RunnerSettings(CommonSettings):
     def advertised_flight(self) -> str:
         """host:port under which others reach the Flight server."""
         return f"{self.advertised_host or self.host}:{self.flight_port}"
+
+    def witness_for(self, asked: bool | None, *, trial: bool) -> bool:
+        """Whether a second engine answers for a job; `asked` is None where the job leaves it open."""
+        return asked if asked is not None else self.witness and not trial
 
     def threads_for(self, active: int) -> int:
         """Threads for a task while `active` jobs run: a lone job may use all, several share them."""

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from kalla_common.domain import JobProgress, JobResult, JobState
-from kalla_common.errors import KallaError
+from kalla_common.errors import Code, KallaError
 from kalla_common.s3 import S3Settings
 from kalla_common.telemetry import log, tracer
 
 from kalla_runner.board import Board, LiveJob
+from kalla_runner.children.ends import ChildKilledError
 from kalla_runner.children.pool import ChildPool
 from kalla_runner.children.protocol import MatchTask, StageTask
 from kalla_runner.metrics import Metrics
@@ -31,6 +32,9 @@ from kalla_runner.store.journal import Failure
 
 STAGED_LOST: Final = "staged data lost"
 """Instead of a result: the staged data are gone (another disk after a restart), stage again."""
+
+CHILD_ATTEMPTS: Final = 3
+"""How often a step is tried whose child is ended from outside."""
 
 Journaled = dict[str, Any]
 
@@ -89,7 +93,7 @@ class Steps:
             try:
                 live.check_cancelled()
                 await self.pause_point(name)
-                done = await work()
+                done = await _repeated(work, live)
                 await self.pause_point(f"{name}-done")
             except KallaError as error:
                 log.info("step_failed", step=name, code=error.code.value, error=error.message)
@@ -104,7 +108,8 @@ class Steps:
         spec, settings = live.spec, self._settings
         output = await asyncio.to_thread(self._prepare, live)
         folder = await asyncio.to_thread(self._folders.new_stage, spec.run_id)
-        task = StageTask(spec, folder, settings.allowed_roots, self._threads(), self._s3)
+        roots, silence = settings.allowed_roots, settings.source_silence_seconds
+        task = StageTask(spec, folder, roots, self._threads(), self._s3, silence)
         rows: dict[str, int] = await self._pool.run(task, report, live.cancelled)
         return {"folder": str(folder), "output": output, "rows": rows, "row_count": sum(rows.values())}
 
@@ -129,7 +134,8 @@ class Steps:
         await asyncio.to_thread(self._folders.remove_outputs, spec.run_id, output)
         folder = self._folders.new_output(spec.run_id, output)
         roots, memory = settings.allowed_roots, settings.memory_per_child
-        task = MatchTask(spec, source, folder, output, roots, self._threads(), memory)
+        witness = settings.witness_for(spec.witness, trial=spec.trial)
+        task = MatchTask(spec, source, folder, output, roots, self._threads(), memory, witness)
         result: JobResult = await self._pool.run(task, report, live.cancelled)
         return {
             "folder": str(folder),
@@ -152,3 +158,21 @@ class Steps:
 
     def _threads(self) -> int:
         return self._settings.threads_for(self._board.count(JobState.RUNNING))
+
+
+async def _repeated(work: Callable[[], Awaitable[Journaled]], live: LiveJob) -> Journaled:
+    """Do a step, and again where its child was ended from outside: each attempt has a folder of its own."""
+    for _ in range(CHILD_ATTEMPTS - 1):
+        try:
+            return await work()
+        except ChildKilledError as killed:
+            log.warning("step_begins_again", signal=killed.signal_name)
+            live.check_cancelled()
+    try:
+        return await work()
+    except ChildKilledError as killed:
+        raise KallaError(
+            Code.RUNNER_UNAVAILABLE,
+            f"The process of the run was ended from outside of Kalla ({killed.signal_name}) {CHILD_ATTEMPTS}"
+            " times: find what ends processes on this machine, then start the run again.",
+        ) from None

@@ -57,6 +57,7 @@ class Workflows:
         self._metrics = metrics
         self._run = DBOS.workflow(name=RUN_JOB)(self._make_run_job())
         self._notify = DBOS.workflow(name=NOTIFY)(self._make_notify())
+        self._senders: dict[str, ProgressSender] = {}
 
     async def find(self, run_id: str) -> Recorded | None:
         """The job of this id as the journal has it."""
@@ -91,6 +92,9 @@ class Workflows:
 
     async def _deliver(self, url: str, message: Journaled) -> bool:
         await self._steps.pause_point("notify")
+        sender = self._senders.pop(message["body"]["run_id"], None)
+        if sender is not None:
+            await sender.drain(self._callbacks.timeout_seconds)
         taken = await self._callbacks.deliver(url, message)
         await self._steps.pause_point("notify-done")
         return taken
@@ -106,11 +110,13 @@ class Workflows:
             sender = ProgressSender(self._callbacks, spec.callback_url, spec.run_id)
             try:
                 outcome = await self._carry_out(live, sender)
-            finally:
+            except BaseException:
                 sender.stop()
+                raise
+            finally:
                 if has_slot:
                     self._board.free_slot()
-            await self._finish(live, outcome, carrier)
+            await self._finish(live, outcome, carrier, sender)
         return outcome_to_json(outcome)
 
     async def _carry_out(self, live: LiveJob, sender: ProgressSender) -> Outcome:
@@ -123,12 +129,16 @@ class Workflows:
             staged = await DBOS.run_step_async({"name": "stage"}, self._steps.stage, live, report)
             if "failure" in staged:
                 return _failed(staged)
+            # Said here too, because steps that a former process finished report nothing any more.
+            for alias in staged["ok"]["rows"]:
+                report(JobProgress("staging", 1.0, source=alias))
             matched = await DBOS.run_step_async(
                 {"name": "match"}, self._steps.match, live, staged["ok"], report
             )
             if "failure" in matched:
                 return _failed(matched)
             if "lost" not in matched["ok"]:
+                report(_all_matched(matched["ok"]["result"]))
                 break
         published = await DBOS.run_step_async({"name": "publish"}, self._steps.publish, live, matched["ok"])
         if "failure" in published:
@@ -137,9 +147,12 @@ class Workflows:
             {"state": JobState.COMPLETED.value, "result": published["ok"]["result"], "failure": None}
         )
 
-    async def _finish(self, live: LiveJob, outcome: Outcome, carrier: dict[str, str]) -> None:
+    async def _finish(
+        self, live: LiveJob, outcome: Outcome, carrier: dict[str, str], sender: ProgressSender
+    ) -> None:
         """Tell everybody; the last step has journaled the outcome, so it cannot change any more."""
         spec = live.spec
+        sender.finish()
         await self._steps.clean(live)
         live.end(outcome)
         self._metrics.ended(outcome.state)
@@ -147,6 +160,7 @@ class Workflows:
         log.info("run_ended", state=outcome.state.value)
         if spec.callback_url:
             message = end_message(spec.run_id, outcome)
+            self._senders[spec.run_id] = sender
             with SetWorkflowID(f"{spec.run_id}:notify"):
                 await DBOS.start_workflow_async(self._notify, spec.callback_url.rstrip("/"), message, carrier)
 
@@ -195,6 +209,12 @@ def stop() -> None:
 def _psycopg_url(url: str) -> str:
     scheme, _, rest = url.partition("://")
     return f"postgresql://{rest}" if scheme.startswith("postgres") else url
+
+
+def _all_matched(result: Journaled) -> JobProgress:
+    """The last progress of matching, from a journaled JobResult."""
+    totals = (result["left"]["total_rows"], result["right"]["total_rows"])
+    return JobProgress("matching", 1.0, result["matched_count"], *totals)
 
 
 def _failed(step: Journaled) -> Outcome:

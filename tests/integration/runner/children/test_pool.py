@@ -13,8 +13,10 @@ import pytest
 from kalla_common.domain import JobProgress, JobSpec, SourceSpec
 from kalla_common.errors import Code, KallaError
 from kalla_common.s3 import S3Settings
+from kalla_runner.children import ends as ends_module
 from kalla_runner.children import pool as pool_module
 from kalla_runner.children import process as process_module
+from kalla_runner.children.ends import ChildKilledError
 from kalla_runner.children.pool import ChildPool, ChildrenFailError, PoolLimits
 from kalla_runner.children.protocol import StageTask
 from kalla_runner.children.stage import load_staged
@@ -84,17 +86,73 @@ async def test_a_cancelled_task_costs_the_child_its_life_and_another_takes_its_p
     assert pool.pids != (before,)
 
 
-async def test_a_child_that_was_killed_fails_its_task_with_the_likely_reason(
-    pool: ChildPool, tmp_path: Path
-) -> None:
+async def killed_task(pool: ChildPool, folder: Path, number: int) -> None:
+    """Runs a task whose child gets a signal in the middle."""
     (pid,) = pool.pids
     os.kill(pid, signal.SIGSTOP)
-    running = asyncio.create_task(pool.run(stage_task(tmp_path), ignore, asyncio.Event()))
+    running = asyncio.create_task(pool.run(stage_task(folder), ignore, asyncio.Event()))
     await asyncio.sleep(0.1)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(pid, number)
+    os.kill(pid, signal.SIGCONT)
+    await running
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_child_that_is_ended_from_outside_may_be_asked_again(
+    pool: ChildPool, tmp_path: Path, number: signal.Signals
+) -> None:
+    with pytest.raises(ChildKilledError, match=number.name):
+        await killed_task(pool, tmp_path, number)
+    assert await pool.run(stage_task(tmp_path), ignore, asyncio.Event()) == {"l": 2, "r": 2}
+
+
+async def test_a_child_that_the_kernel_killed_for_want_of_memory_is_a_matter_of_memory(
+    pool: ChildPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = iter((3, 4))
+    monkeypatch.setattr(process_module, "oom_kills", lambda: next(counted))
+    monkeypatch.setattr(ends_module, "oom_kills", lambda: next(counted))
     with pytest.raises(KallaError) as failed:
-        await running
+        await killed_task(pool, tmp_path, signal.SIGKILL)
     assert failed.value.code is Code.MEMORY_LIMIT
+
+
+async def test_a_child_above_its_limit_is_ended_and_the_limit_is_named(tmp_path: Path) -> None:
+    pool = ChildPool(replace(LIMITS, memory_bytes=1 << 20))
+    pool.start()
+    try:
+        await pool.warm()
+        os.kill(pool.pids[0], signal.SIGSTOP)
+        with pytest.raises(KallaError, match=r"limit of 0\.0 GiB") as failed:
+            await pool.run(stage_task(tmp_path), ignore, asyncio.Event())
+        assert failed.value.code is Code.MEMORY_LIMIT
+    finally:
+        await pool.close()
+
+
+async def test_a_source_that_sends_nothing_ends_its_task_and_is_named(
+    pool: ChildPool, tmp_path: Path
+) -> None:
+    silent = replace(stage_task(tmp_path), silence_seconds=0.3)
+    os.kill(pool.pids[0], signal.SIGSTOP)
+    with pytest.raises(KallaError, match="has sent nothing for 0 seconds") as failed:
+        await pool.run(silent, ignore, asyncio.Event())
+    assert failed.value.code is Code.SOURCE_UNREACHABLE
+    assert await pool.run(replace(silent, silence_seconds=60.0), ignore, asyncio.Event()) == {"l": 2, "r": 2}
+
+
+async def test_a_file_cut_short_under_a_mapping_is_a_source_that_changed(
+    pool: ChildPool, tmp_path: Path
+) -> None:
+    with pytest.raises(KallaError) as failed:
+        await killed_task(pool, tmp_path, signal.SIGBUS)
+    assert failed.value.code is Code.SOURCE_CHANGED
+
+
+async def test_a_child_that_crashes_is_a_defect(pool: ChildPool, tmp_path: Path) -> None:
+    with pytest.raises(KallaError) as failed:
+        await killed_task(pool, tmp_path, signal.SIGSEGV)
+    assert failed.value.code is Code.INTERNAL
 
 
 async def test_a_closed_pool_hands_tasks_back_instead_of_failing_them(tmp_path: Path) -> None:

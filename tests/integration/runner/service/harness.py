@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -47,6 +47,7 @@ class Receiver:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.status = 200
+        self.location: str | None = None
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,6 +57,8 @@ class Receiver:
                 receiver.messages.append(Message(self.path.rsplit("/", 1)[-1], headers, raw))
                 self.send_response(receiver.status)
                 self.send_header("content-length", "0")
+                if receiver.location is not None:
+                    self.send_header("location", receiver.location)
                 self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -120,13 +123,26 @@ class RunnerProcess:
         return (self.home / "log").read_text()
 
     def children(self) -> list[psutil.Process]:
+        """The processes that match."""
+        return self._processes("kalla_runner.children.child")
+
+    def readers(self) -> list[psutil.Process]:
+        """The processes that read sources for previews and checks."""
+        return self._processes("kalla_runner.children.reader")
+
+    def _processes(self, module: str) -> list[psutil.Process]:
         assert self.process is not None
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found: list[psutil.Process] = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if module in child.cmdline():
+                    found.append(child)
+        return found
 
     def kill(self) -> None:
         """SIGKILL, and nothing of it is left."""
         assert self.process is not None
-        children = self.children()
+        children = [*self.children(), *self.readers()]
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
         gone, alive = psutil.wait_procs(children, 5)

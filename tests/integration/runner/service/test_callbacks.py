@@ -48,6 +48,21 @@ def test_trap_14_a_callback_answered_500_is_sent_again_in_the_same_words(
     assert len({(m.raw, m.headers["webhook-id"]) for m in messages}) == 1
 
 
+def test_a_redirect_is_not_followed_and_the_message_stays_with_its_receiver(
+    runner: RunnerProcess, receiver: Receiver
+) -> None:
+    elsewhere = Receiver()
+    try:
+        receiver.status, receiver.location = 307, elsewhere.url
+        body = job(runner, write_sources(runner.data), callback_url=receiver.url)
+        runner.submit(body)
+        wait_for(lambda: len(receiver.of(body["run_id"], "complete")) >= 2, "two tries")
+        receiver.status, receiver.location = 200, None
+        assert elsewhere.messages == []
+    finally:
+        elsewhere.close()
+
+
 def test_a_dead_callback_url_fails_no_run_and_holds_up_no_other(
     runner: RunnerProcess, receiver: Receiver
 ) -> None:
@@ -59,6 +74,39 @@ def test_a_dead_callback_url_fails_no_run_and_holds_up_no_other(
     runner.submit(living)
     wait_for(lambda: receiver.of(living["run_id"], "complete"), "complete")
     assert runner.figure("kalla_runner_jobs_completed") >= 4
+
+
+def test_a_job_that_takes_no_time_tells_of_staging_and_of_matching_before_its_end(
+    runner: RunnerProcess, receiver: Receiver
+) -> None:
+    for rows in (0, 10, 1000):
+        body = job(runner, write_sources(runner.data, rows), callback_url=receiver.url)
+        runner.submit(body)
+        (end,) = wait_for(lambda run=body["run_id"]: receiver.of(run, "complete"), "complete")
+        mine = [m for m in receiver.messages if m.body["run_id"] == body["run_id"]]
+        assert mine[-1] is end
+        staging = [m.body for m in mine if m.body.get("stage") == "staging"]
+        matching = [m.body for m in mine if m.body.get("stage") == "matching"]
+        assert staging
+        assert all(step["source"] in ("invoices", "payments") for step in staging)
+        assert staging[-1]["progress"] == 1.0
+        assert mine[: len(staging)] == [m for m in mine if m.body.get("stage") == "staging"]
+        assert matching[-1]["progress"] == 1.0
+        assert matching[-1]["matched_count"] == end.body["matched_count"]
+        assert matching[-1]["total_left"] == matching[-1]["total_right"] == rows
+        numbers = [m.body["sequence"] for m in mine]
+        assert numbers == sorted(set(numbers))
+
+
+def test_a_job_that_fails_while_it_matches_tells_of_staging_before_its_error(
+    runner: RunnerProcess, receiver: Receiver
+) -> None:
+    body = job(runner, write_sources(runner.data), callback_url=receiver.url, match_sql="SELECT 1")
+    runner.submit(body)
+    (end,) = wait_for(lambda: receiver.of(body["run_id"], "error"), "error")
+    progress = receiver.of(body["run_id"], "progress")
+    assert {m.body["stage"] for m in progress} == {"staging"}
+    assert all(m.body["sequence"] < end.body["sequence"] for m in progress)
 
 
 def test_trap_13_progress_is_numbered_in_the_order_in_which_it_happened_and_before_the_end(

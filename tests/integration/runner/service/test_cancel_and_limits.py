@@ -7,11 +7,14 @@ import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kalla.runner.v1 import job_pb2, runner_service_pb2, runner_service_pb2_grpc
 from kalla_common.rpc.client import make_channel
+from kalla_runner.steps import CHILD_ATTEMPTS
 
 from tests.integration.runner.service.harness import (
     Receiver,
@@ -44,6 +47,10 @@ async def stub(shared: RunnerProcess) -> AsyncIterator[runner_service_pb2_grpc.R
         yield runner_service_pb2_grpc.RunnerServiceStub(channel)
     finally:
         await channel.close()
+
+
+def _other_attempts(body: dict[str, Any], seen: list[Path]) -> bool:
+    return attempts(body) != seen
 
 
 async def cancel(stub: runner_service_pb2_grpc.RunnerServiceAsyncStub, body: dict[str, Any]) -> job_pb2.Job:
@@ -96,7 +103,7 @@ async def test_the_queue_refuses_one_job_too_many_and_a_waiting_job_can_be_cance
     assert receiver.of(third["run_id"], "complete") == []
 
 
-async def test_a_child_that_the_kernel_kills_fails_the_run_with_the_reason_and_is_replaced(
+async def test_a_run_whose_child_is_killed_from_outside_is_done_again_and_completes(
     shared: RunnerProcess, receiver: Receiver
 ) -> None:
     body = slow_job(shared, callback_url=receiver.url)
@@ -104,13 +111,30 @@ async def test_a_child_that_the_kernel_kills_fails_the_run_with_the_reason_and_i
     wait_for(lambda: attempts(body), "the match to begin")
     (busy,) = shared.children()
     os.kill(busy.pid, signal.SIGKILL)
+    (message,) = wait_for(lambda: receiver.of(body["run_id"], "complete"), "complete")
+    assert message.body["matched_count"] == 11
+    assert receiver.of(body["run_id"], "error") == []
+    assert attempts(body) == []
+    wait_for(lambda: len(shared.children()) == 1, "the pool to be full again")
+
+
+async def test_a_run_whose_children_are_killed_again_and_again_says_what_happened(
+    shared: RunnerProcess, receiver: Receiver
+) -> None:
+    body = slow_job(shared, callback_url=receiver.url)
+    shared.submit(body)
+    for _ in range(CHILD_ATTEMPTS):
+        seen = wait_for(lambda: attempts(body), "the match to begin")
+        for child in shared.children():
+            os.kill(child.pid, signal.SIGKILL)
+        wait_for(partial(_other_attempts, body, seen), "the attempt to end")
     (message,) = wait_for(lambda: receiver.of(body["run_id"], "error"), "error")
-    assert message.body["code"] == "MEMORY_LIMIT"
+    assert message.body["code"] == "RUNNER_UNAVAILABLE"
+    assert "SIGKILL" in message.body["error"]
     assert attempts(body) == []
     after = job(shared, write_sources(shared.data), callback_url=receiver.url)
     shared.submit(after)
     wait_for(lambda: receiver.of(after["run_id"], "complete"), "the next job")
-    wait_for(lambda: len(shared.children()) == 1, "the pool to be full again")
 
 
 async def test_trap_23_a_run_above_its_memory_limit_is_ended_with_the_limit_in_the_message(

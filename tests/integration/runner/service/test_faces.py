@@ -101,6 +101,15 @@ def test_health_and_ready_answer_200(runner: RunnerProcess) -> None:
     assert httpx.get(f"{runner.url}/ready").status_code == 200
 
 
+def test_the_root_names_the_paths_that_there_are(runner: RunnerProcess) -> None:
+    content = httpx.get(runner.url).json()
+    assert (content["name"], content["ready"]) == ("Kalla runner", True)
+    links = set(content["links"].values())
+    assert {"/api/jobs", "/health", "/openapi.json"} <= links
+    for path in links - {"/api/jobs"}:
+        assert httpx.get(f"{runner.url}{path}").status_code == 200, path
+
+
 def test_a_job_over_http_ends_with_a_complete_callback_and_its_files(
     runner: RunnerProcess, sources: tuple[Path, Path], receiver: Receiver
 ) -> None:

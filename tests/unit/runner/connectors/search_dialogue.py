@@ -30,7 +30,13 @@ class Dialogue:
         self.closed = False
 
     def ask(
-        self, method: str, path: str, parameters: Mapping[str, str] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        seconds: float = 0.0,
     ) -> Answer:
         asked = (method, path, dict(parameters or {}), json.loads(json.dumps(body)))
         for exchange in self.open:

@@ -11,6 +11,7 @@ from grpc_status import rpc_status
 from opentelemetry.instrumentation.grpc import aio_client_interceptors
 
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
+from kalla_common.rpc.keepalive import KEEPALIVE, Keepalive
 from kalla_common.rpc.server import MAX_MESSAGE_BYTES
 from kalla_common.rpc.status import from_status
 from kalla_common.settings import TlsSettings
@@ -24,6 +25,7 @@ def make_channel(
     *,
     unavailable: Code = Code.RUNNER_UNAVAILABLE,
     deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
+    keepalive: Keepalive = KEEPALIVE,
 ) -> aio.Channel:
     """Open a channel to `address` (host:port); it connects at the first call.
 
@@ -33,12 +35,13 @@ def make_channel(
         unavailable: the code raised where the server cannot be reached.
         deadline_seconds: for unary calls that bring none of their own. Streams run until
             they end; whoever opens one gives it a time-out.
+        keepalive: must be what the server has.
     """
     errors = (_UnaryErrors(unavailable, deadline_seconds), _StreamErrors(unavailable))
     options: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.keepalive_time_ms", 30_000),
+        *keepalive.client_options,
         ("grpc.max_reconnect_backoff_ms", 2_000),
         # Internal addresses never go through a web proxy.
         ("grpc.enable_http_proxy", 0),

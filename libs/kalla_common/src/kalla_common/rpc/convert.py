@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -26,6 +27,7 @@ from kalla_common.domain import (
     SourceSpec,
     SqlCheck,
     SqlProblem,
+    WitnessReport,
 )
 from kalla_common.errors import Code, KallaError
 
@@ -137,6 +139,7 @@ def recipe_to_proto(recipe: Recipe) -> recipe_pb2.Recipe:
         right=_side_to_proto(recipe.right),
         lookups=[_side_to_proto(source) for source in recipe.lookups],
         allow_quadratic=recipe.allow_quadratic,
+        witness=recipe.witness,
     )
 
 
@@ -152,6 +155,7 @@ def recipe_from_proto(message: recipe_pb2.Recipe) -> Recipe:
         right=_side_from_proto(message.right),
         lookups=tuple(_side_from_proto(source) for source in message.lookups),
         allow_quadratic=message.allow_quadratic,
+        witness=message.witness if message.HasField("witness") else None,
     )
 
 
@@ -192,6 +196,7 @@ def job_spec_to_proto(spec: JobSpec) -> job_pb2.JobSpec:
         primary_keys=primary_keys_to_proto(spec.primary_keys),
         allow_quadratic=spec.allow_quadratic,
         trial=spec.trial,
+        witness=spec.witness,
     )
 
 
@@ -206,6 +211,7 @@ def job_spec_from_proto(message: job_pb2.JobSpec) -> JobSpec:
         callback_url=message.callback_url,
         allow_quadratic=message.allow_quadratic,
         trial=message.trial,
+        witness=message.witness if message.HasField("witness") else None,
     )
 
 
@@ -263,6 +269,7 @@ def result_to_proto(result: JobResult) -> job_pb2.JobResult:
         left=_diagnostics_to_proto(result.left),
         right=_diagnostics_to_proto(result.right),
         match_path=result.match_path,
+        witness=None if result.witness is None else job_pb2.WitnessReport(**asdict(result.witness)),
     )
 
 
@@ -277,7 +284,13 @@ def result_from_proto(message: job_pb2.JobResult) -> JobResult:
         left=_diagnostics_from_proto(message.left),
         right=_diagnostics_from_proto(message.right),
         match_path=message.match_path,
+        witness=_witness_from_proto(message.witness) if message.HasField("witness") else None,
     )
+
+
+def _witness_from_proto(message: job_pb2.WitnessReport) -> WitnessReport:
+    # Read off the message by the fields that it has: those left out stay None.
+    return WitnessReport(**{field.name: value for field, value in message.ListFields()})
 
 
 def _diagnostics_to_proto(side: SideDiagnostics) -> job_pb2.SideDiagnostics:

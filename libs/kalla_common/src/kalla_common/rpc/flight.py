@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Generator, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -12,10 +15,14 @@ from google.rpc import status_pb2
 from pyarrow import flight
 
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
-from kalla_common.rpc.status import from_status, to_status
+from kalla_common.rpc.status import from_status, shortened, to_status
 from kalla_common.telemetry import log
 
 T = TypeVar("T")
+
+_LOGGED = 300
+"""Characters of a library's message that are logged."""
+_MEMORY = re.compile(r"resources exhausted|memory exhausted|failed to allocate|malloc of size", re.IGNORECASE)
 
 MAX_EXTRA_INFO_BYTES = 4096
 """gRPC puts the extra info into a header, which must stay small."""
@@ -26,7 +33,9 @@ def flight_errors() -> Generator[None]:
     """Wrap a Flight handler: whatever it raises leaves as a packed KallaError."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - the border of the process
+    except (GeneratorExit, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - the border of the process; a panic of Rust is no Exception
         raise to_flight_error(error) from None
 
 
@@ -36,17 +45,48 @@ def wrap_stream(items: Iterator[T]) -> Iterator[T]:
         yield from items
 
 
-def to_flight_error(error: Exception) -> flight.FlightError:
+def to_flight_error(error: BaseException) -> flight.FlightError:
     """The Flight error for `error`; only a KallaError keeps its text."""
-    if isinstance(error, DecodeError):
-        error = KallaError(Code.INVALID_REQUEST, "The Flight ticket cannot be decoded.")
     if not isinstance(error, KallaError):
-        log.error("flight_failed", exc_info=error)
-        error = KallaError(Code.INTERNAL, INTERNAL_MESSAGE)
+        known = _known(error)
+        if known is None:
+            log.error("flight_failed", exc_info=error)
+        else:
+            # What is wrong with the data or the machine is no defect: a line is enough.
+            reason = str(error).partition("\n")[0][:_LOGGED]
+            log.warning("flight_refused", code=known.code.value, cause=type(error).__name__, reason=reason)
+        error = known or KallaError(Code.INTERNAL, INTERNAL_MESSAGE)
     packed = to_status(error).SerializeToString()
     if len(packed) > MAX_EXTRA_INFO_BYTES:
         packed = to_status(KallaError(error.code, error.message[:1000])).SerializeToString()
-    return flight.FlightServerError(error.message, packed)
+    return flight.FlightServerError(shortened(error.message), packed)
+
+
+def _known(error: BaseException) -> KallaError | None:
+    """What the libraries that read say by their exceptions; None for a defect."""
+    text = str(error)
+    if isinstance(error, DecodeError):
+        return KallaError(Code.INVALID_REQUEST, "The Flight ticket cannot be decoded.")
+    if isinstance(error, CancelledError):
+        return KallaError(Code.RUNNER_UNAVAILABLE, "The runner is stopping: try again in a moment.")
+    if isinstance(error, TimeoutError):
+        return KallaError(Code.DEADLINE_EXCEEDED, "The rows could not be found in time; try again.")
+    if isinstance(error, MemoryError) or _MEMORY.search(text):
+        return KallaError(Code.MEMORY_LIMIT, "Reading the rows needs more memory than there is; filter them.")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return KallaError(Code.STORAGE_FULL, "The runner's disk is full; free some space and try again.")
+    if isinstance(error, FileNotFoundError):
+        return KallaError(Code.DATA_NOT_FOUND, "The file that holds the rows does not exist any more.")
+    if isinstance(error, PermissionError):
+        return KallaError(Code.ACCESS_DENIED, "The file that holds the rows may not be read.")
+    # DataFusion raises a bare Exception, and Rust that panics what is not even that.
+    engine = type(error) is Exception or type(error).__name__ == "PanicException"
+    if isinstance(error, pa.ArrowException | OSError) or engine:
+        return KallaError(
+            Code.INVALID_DATA,
+            "The rows cannot be read: the data are damaged, or the filters ask for what cannot be computed.",
+        )
+    return None
 
 
 @contextmanager

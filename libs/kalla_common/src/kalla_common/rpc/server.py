@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
+from kalla_common.rpc.keepalive import KEEPALIVE, Keepalive
 from kalla_common.rpc.status import to_status
 from kalla_common.settings import TlsSettings
 from kalla_common.telemetry import log
@@ -23,7 +24,12 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Control messages are small: rows travel over Flight."""
 
 
-def make_server(*, interceptors: Sequence[aio.ServerInterceptor] = (), traced: bool = True) -> aio.Server:
+def make_server(
+    *,
+    interceptors: Sequence[aio.ServerInterceptor] = (),
+    traced: bool = True,
+    keepalive: Keepalive = KEEPALIVE,
+) -> aio.Server:
     """Make a server whose servicers may simply raise KallaError."""
     tracing = [aio_server_interceptor()] if traced else []
     return aio.server(
@@ -31,6 +37,7 @@ def make_server(*, interceptors: Sequence[aio.ServerInterceptor] = (), traced: b
         options=[
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            *keepalive.server_options,
             # Two processes on one port would share the calls between them without a word.
             ("grpc.so_reuseport", 0),
         ],

@@ -15,7 +15,10 @@ from kalla_common.errors import Code, KallaError
 
 _UNANSWERED: Final = {
     Code.RUNNER_UNAVAILABLE: "The runner cannot be reached; check that it runs and try again.",
-    Code.DEADLINE_EXCEEDED: "The runner did not answer in time; try again.",
+    Code.DEADLINE_EXCEEDED: (
+        "The runner did not answer in time: what it was asked to read is large, or its server slow or silent;"
+        " narrow it with filters or try again."
+    ),
 }
 
 

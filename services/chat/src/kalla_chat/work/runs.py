@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from kalla_common.domain import SideDiagnostics
+from kalla_common.domain import JobResult
 from kalla_common.errors import Code, KallaError
 from kalla_common.findings import duplicated_keys, shared_keys
 from kalla_common.runner.ports import RunnerControl
@@ -54,7 +53,8 @@ async def result_card(run: CatalogRun, control: RunnerControl, state: State) -> 
     """What a completed run gave, in words and as a card."""
     left = state.left.alias if state.left else "left"
     right = state.right.alias if state.right else "right"
-    sides = await _sides(run, control)
+    result = await _result(run, control)
+    sides = () if result is None else (result.left, result.right)
     content: dict[str, Any] = {
         "status": run.status,
         "matched_count": run.matched_count,
@@ -62,7 +62,7 @@ async def result_card(run: CatalogRun, control: RunnerControl, state: State) -> 
         "unmatched_right_count": run.unmatched_right_count,
         "outputs": run.outputs,
         "shared_key_rows": sum(side.shared_key_rows for side in sides),
-        "findings": _findings(sides),
+        "findings": _findings(result),
     }
     shared = [shared_keys(side.alias, side.shared_key_rows, side.shared_key_examples) for side in sides]
     text = (
@@ -74,19 +74,24 @@ async def result_card(run: CatalogRun, control: RunnerControl, state: State) -> 
     return text, cards.result_summary(run.run_id, content)
 
 
-async def _sides(run: CatalogRun, control: RunnerControl) -> tuple[SideDiagnostics, ...]:
-    """What the run says of both sides; nothing where the runner cannot be asked any more."""
+async def _result(run: CatalogRun, control: RunnerControl) -> JobResult | None:
+    """What the run says of both sides; None if the runner can no longer be asked."""
     try:
-        result = (await control.job(run.run_id)).result
+        return (await control.job(run.run_id)).result
     except KallaError:
-        return ()
-    return () if result is None else (result.left, result.right)
+        return None
 
 
-def _findings(sides: Sequence[SideDiagnostics]) -> list[str]:
+def _findings(result: JobResult | None) -> list[str]:
     """What the run noticed by the way."""
+    if result is None:
+        return []
     found: list[str] = []
-    for side in sides:
+    if result.witness is not None and result.witness.status == "agreed":
+        found.append(f"A second engine ({result.witness.engine}) found the same pairs.")
+    elif result.witness is not None:
+        found.append(f"No second engine could confirm the pairs: {result.witness.reason}")
+    for side in (result.left, result.right):
         if side.duplicate_keys:
             found.append(duplicated_keys(side.alias, side.duplicate_keys, side.duplicate_key_examples))
         if side.null_key_rows:

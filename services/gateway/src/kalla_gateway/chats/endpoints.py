@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
-from fastapi.responses import StreamingResponse
+from kalla_common.errors import Code, KallaError
 
 from kalla_gateway.chats.schemas import ChatAnswer, ChatRequest, ChatSession, SessionCreated
 from kalla_gateway.chats.stream import answer_events
 from kalla_gateway.rest.context import Services
 from kalla_gateway.rest.errors import documented
 from kalla_gateway.rest.exact_json import ExactJsonRoute
+from kalla_gateway.rest.streams import Stream
 
 router = APIRouter(prefix="/api/chat", tags=["Chat"], route_class=ExactJsonRoute)
 
@@ -25,14 +26,14 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/sessions", responses=documented(502, 503))
+@router.post("/sessions", responses=documented(502, 503, 504))
 async def create_chat_session(services: Services) -> SessionCreated:
     """Begin an empty session."""
     session = await services.chats.create()
     return SessionCreated(session_id=session.session_id, phase=session.phase, status=session.status)
 
 
-@router.get("/sessions/{session_id}", responses=documented(404, 502, 503))
+@router.get("/sessions/{session_id}", responses=documented(404, 502, 503, 504))
 async def get_chat_session(session_id: str, services: Services) -> ChatSession:
     """Return a session with all its messages."""
     return ChatSession.of(await services.chats.session(session_id))
@@ -47,7 +48,7 @@ async def get_chat_session(session_id: str, services: Services) -> ChatSession:
             "description": "The answer; with Accept: text/event-stream the events note, text, message,"
             " progress and error as they come, to the end of a run that the answer started.",
         },
-        **documented(400, 404, 502, 503, 504),
+        **documented(400, 404, 409, 502, 503, 504),
     },
 )
 async def send_chat_message(
@@ -62,7 +63,9 @@ async def send_chat_message(
         return ChatAnswer.of(await services.chats.answer(request))
     events = services.chats.events(request)
     # What is wrong with the request comes before the first event, and still has a status of its own.
-    first = await anext(events)
+    first = await anext(events, None)
+    if first is None:
+        raise KallaError(Code.CHAT_UNAVAILABLE, "The chat service gave no answer; send the message again.")
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     stream = answer_events(first, events, services.settings.heartbeat_seconds)
-    return StreamingResponse(stream, media_type=EVENT_STREAM, headers=headers)
+    return Stream(stream, media_type=EVENT_STREAM, headers=headers)

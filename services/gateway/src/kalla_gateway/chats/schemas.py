@@ -22,6 +22,7 @@ from pydantic import (
 
 from kalla_gateway.recipes.schemas import EXAMPLE as RECIPE
 from kalla_gateway.recipes.schemas import recipe_json
+from kalla_gateway.rest.schemas import WORDS
 
 _SESSION_ID = "0b0f1f4e-5d1c-4c38-9d0a-7a4f5f1d2c3b"
 _CARD: dict[str, Any] = {
@@ -60,10 +61,14 @@ class ChatRequest(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
+            "anyOf": [
+                {"required": ["message"], "properties": {"message": {"type": "string"} | WORDS}},
+                {"required": ["card_response"], "properties": {"card_response": {"type": "object"}}},
+            ],
             "example": {
                 "session_id": _SESSION_ID,
                 "message": "match invoices to payments on reference and amount within 2 cents, only USD",
-            }
+            },
         }
     )
 

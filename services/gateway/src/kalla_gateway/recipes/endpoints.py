@@ -5,11 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from kalla_gateway.recipes import service
-from kalla_gateway.recipes.schemas import RecipeBody, recipe_json
+from kalla_gateway.recipes.schemas import RecipeBody, RecipeSaved, recipe_json
 from kalla_gateway.rest.context import Services
 from kalla_gateway.rest.errors import documented
 from kalla_gateway.rest.exact_json import ExactJsonRoute
-from kalla_gateway.rest.schemas import Saved
 
 router = APIRouter(prefix="/api/recipes", tags=["Recipes"], route_class=ExactJsonRoute)
 
@@ -24,12 +23,15 @@ async def list_recipes(services: Services) -> list[RecipeBody]:
     return [RecipeBody.model_validate(recipe_json(recipe)) for recipe in recipes]
 
 
-@router.post("", responses=documented(400, 503))
-async def save_recipe(body: RecipeBody, services: Services) -> Saved:
-    """Create a recipe, or update the one with its id."""
+@router.post("", responses=documented(400, 503), response_model_exclude_none=True)
+async def save_recipe(body: RecipeBody, services: Services) -> RecipeSaved:
+    """Create a recipe, or update the one with its id; its SQL is checked where its sources can be read."""
     async with services.database.writing() as session:
-        await service.save(session, body.domain())
-    return Saved(message="Recipe saved")
+        recipe = await service.save(session, body.domain())
+    checked = await services.recipe_check.check(recipe)
+    return RecipeSaved(
+        message="Recipe saved", warnings=list(checked.warnings), not_checked=checked.not_checked
+    )
 
 
 @router.get("/{recipe_id:path}", responses=documented(404, 503), response_model_exclude_none=True)

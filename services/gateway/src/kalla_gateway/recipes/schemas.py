@@ -8,7 +8,10 @@ from kalla_common.domain import Recipe, RecipeSource
 from kalla_common.uris import mask_uri
 from pydantic import BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(min_length=1)]
+from kalla_gateway.rest.schemas import WORDS, Saved
+from kalla_gateway.sources.uris import SOURCE_TYPES
+
+Name = Annotated[str, Field(min_length=1, json_schema_extra=WORDS)]
 
 EXAMPLE: dict[str, Any] = {
     "recipe_id": "invoice-payment-match",
@@ -42,14 +45,19 @@ class RecipeSourceBody(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     alias: Name
-    type: Annotated[str, Field(description="postgres, elasticsearch or file")]
+    type: Annotated[
+        str, Field(description="postgres, elasticsearch or file", json_schema_extra={"enum": [*SOURCE_TYPES]})
+    ]
     uri: Name | None = Field(
         default=None, description="Absent: a run takes the registered source of this alias."
     )
     columns: list[Name] | None = Field(
         default=None, alias="schema", description='Expected columns, each "name" or "name:type".'
     )
-    primary_key: Annotated[list[Name], Field(min_length=1)]
+    primary_key: Annotated[
+        list[Name],
+        Field(min_length=1, description='Columns that identify a row; ["@row"]: the row\'s number.'),
+    ]
 
     def domain(self) -> RecipeSource:
         """The same as a domain object."""
@@ -84,6 +92,11 @@ class RecipeBody(BaseModel):
     allow_quadratic: bool | None = Field(
         default=None, strict=True, description="Run a plan that stays quadratic instead of refusing it."
     )
+    witness: bool | None = Field(
+        default=None,
+        strict=True,
+        description="Let a second engine answer too, and fail if it disagrees; absent: as the server is set.",
+    )
 
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
@@ -99,7 +112,27 @@ class RecipeBody(BaseModel):
             match_description=self.match_description or "",
             lookups=tuple(lookup.domain() for lookup in self.sources.lookups or ()),
             allow_quadratic=self.allow_quadratic or False,
+            witness=self.witness,
         )
+
+
+class RecipeSaved(Saved):
+    """A recipe is stored, whatever the check of its SQL showed."""
+
+    warnings: list[str] = Field(description="What a run would refuse, one sentence each; empty: nothing.")
+    not_checked: str | None = Field(
+        default=None, description="Why the SQL was not checked: a source has no URI or cannot be read now."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "success": True,
+                "message": "Recipe saved",
+                "warnings": ["invoices has no column amout; it has amount. (line 1, column 12)"],
+            }
+        }
+    )
 
 
 def recipe_json(recipe: Recipe, *, masked: bool = True) -> dict[str, Any]:
@@ -118,7 +151,11 @@ def recipe_json(recipe: Recipe, *, masked: bool = True) -> dict[str, Any]:
         "match_description": recipe.match_description,
         "sources": sources,
     }
-    return body | ({"allow_quadratic": True} if recipe.allow_quadratic else {})
+    if recipe.allow_quadratic:
+        body["allow_quadratic"] = True
+    if recipe.witness is not None:
+        body["witness"] = recipe.witness
+    return body
 
 
 def recipe_of(stored: dict[str, Any]) -> Recipe:

@@ -1,14 +1,19 @@
-"""Bodies larger than the limit are refused before anything reads them."""
+"""Bodies larger than the limit, or too slow, are refused before anything reads them."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kalla_gateway.rest.errors import HttpError, error_response
 
+BODY_SECONDS: Final = 60.0
+
 
 class BodyLimit:
-    """ASGI middleware: reads the body of a request up to `max_bytes`, else answers 413."""
+    """ASGI middleware: reads the body of a request up to `max_bytes`, else answers 413 (408 if slow)."""
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
@@ -19,7 +24,13 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return
-        body = await self._read(scope, receive)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await self._read(scope, receive)
+        except TimeoutError:
+            error = HttpError(408, f"The body did not arrive within {BODY_SECONDS:g} seconds; send it again.")
+            await error_response(error)(scope, receive, send)
+            return
         if body is None:
             error = HttpError(413, f"The body is larger than {self._max_bytes} bytes; send less at once.")
             await error_response(error)(scope, receive, send)

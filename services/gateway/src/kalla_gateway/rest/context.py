@@ -11,6 +11,7 @@ from kalla_common.runner.ports import RunnerControl, RunnerRows
 
 from kalla_gateway.chats.client import ChatClient
 from kalla_gateway.metrics import Metrics
+from kalla_gateway.recipes.checking import RecipeCheck
 from kalla_gateway.runs.dispatch import RunDispatcher
 from kalla_gateway.runs.events import RunEvents
 from kalla_gateway.settings import GatewaySettings
@@ -29,6 +30,7 @@ class GatewayServices:
     rows: RunnerRows
     source_reader: SourceReader
     contact: SourceContact
+    recipe_check: RecipeCheck
     dispatcher: RunDispatcher
     events: RunEvents
     uploads: Uploads

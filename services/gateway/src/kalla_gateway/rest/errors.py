@@ -11,22 +11,27 @@ from fastapi.responses import JSONResponse
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
 from kalla_common.telemetry import log, redact
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from kalla_gateway.rest.exact_json import BodyError
 from kalla_gateway.rest.schemas import ErrorBody
 
+_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _MEANINGS: Final = {
     400: "The request's shape or a value in it is wrong.",
     401: "The callback's signature is missing or wrong.",
     403: "The caller or the path is not allowed.",
     404: "Nothing has this name.",
     406: "None of the accepted formats can be sent.",
+    408: "The body did not arrive in time.",
     409: "The state does not allow it (yet).",
     413: "The body or the file is too large.",
+    421: "The server does not answer to this host.",
     422: "The source's content cannot be read exactly.",
     502: "The runner or a source did not do its part.",
     503: "Kalla's database or S3 store cannot be reached.",
     504: "It took longer than its deadline.",
+    507: "The runner's disk is full.",
 }
 
 
@@ -89,7 +94,21 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
             message = error.detail or HTTPStatus(status).phrase
     response = error_response(HttpError(error.status_code, message))
     response.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["allow"] = ", ".join(_allowed_methods(request))
     return response
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """The methods of all routes of this path; the router itself names those of the first one."""
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 async def _on_defect(_request: Request, error: Exception) -> JSONResponse:

@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
-from kalla_common.errors import Code, KallaError
-from kalla_common.filters_json import load_json
+from kalla_common.errors import KallaError
+from kalla_common.filters_json import load_json, refuse_unstorable_texts
 
 
 class BodyError(HTTPException):
@@ -26,11 +26,11 @@ class ExactJsonRequest(Request):
         """Return the body, whatever its JSON type.
 
         Raises:
-            BodyError: it is no JSON, or holds a text that is no Unicode.
+            BodyError: it is not JSON, or holds a text that is not Unicode or has a NUL.
         """
         try:
             body = load_json(await self.body())
-            _refuse_lone_surrogates(body)
+            refuse_unstorable_texts(body)
         except KallaError as error:
             raise BodyError(error) from error
         return body
@@ -47,22 +47,3 @@ class ExactJsonRoute(APIRoute):
             return await inner(ExactJsonRequest(request.scope, request.receive))
 
         return handle
-
-
-def _refuse_lone_surrogates(value: Any) -> None:
-    # JSON may write half a character (an escape \ud800 alone); neither PostgreSQL nor gRPC holds it.
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            try:
-                item.encode()
-            except UnicodeEncodeError:
-                raise KallaError(
-                    Code.INVALID_REQUEST, "A text in the body contains half a surrogate pair; correct it."
-                ) from None
-        elif isinstance(item, dict):
-            pending.extend(item)
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)

@@ -8,18 +8,19 @@ from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from kalla_common.runner.ports import Output, OutputRows
 
 from kalla_gateway.rest.context import GatewayServices, Services
 from kalla_gateway.rest.errors import HttpError, documented
+from kalla_gateway.rest.streams import Stream
 from kalla_gateway.results.formats import FILE_FORMATS, FileFormat, encoded
 from kalla_gateway.results.negotiation import choose
 from kalla_gateway.results.schemas import DEFAULT_PAGE, MAX_PAGE, ResultPage
 from kalla_gateway.results.service import require_results
 
 JSON = "application/json"
-MAX_ROWS = 2**63 - 1
+MAX_ROWS = 2**53 - 1
 
 router = APIRouter(prefix="/api/runs", tags=["Results"])
 
@@ -29,7 +30,7 @@ router = APIRouter(prefix="/api/runs", tags=["Results"])
     response_model=ResultPage,
     responses={
         200: {"content": {name: {} for name in FILE_FORMATS}, "description": "The rows, as accepted."},
-        **documented(400, 404, 406, 409, 502, 503, 504),
+        **documented(400, 403, 404, 406, 409, 422, 502, 503, 504, 507),
     },
 )
 async def get_results(
@@ -47,7 +48,7 @@ async def get_results(
         ),
     ] = None,
     offset: Annotated[int, Query(ge=0, le=MAX_ROWS)] = 0,
-    accept: Annotated[str | None, Header()] = None,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     """Return rows of an output in file order: a page as JSON, or all of them as a file."""
     chosen = choose(accept, (JSON, *FILE_FORMATS))
@@ -77,4 +78,4 @@ async def _file(services: GatewayServices, rows: OutputRows, file_format: FileFo
 
     name = f"{rows.run_id}_{rows.output.value}.{file_format.suffix}"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(content(), media_type=file_format.media_type, headers=headers)
+    return Stream(content(), media_type=file_format.media_type, headers=headers)

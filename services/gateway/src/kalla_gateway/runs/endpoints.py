@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from kalla_gateway.rest.context import Services
 from kalla_gateway.rest.errors import documented
 from kalla_gateway.rest.exact_json import ExactJsonRoute
+from kalla_gateway.rest.streams import Stream
 from kalla_gateway.runs import service
 from kalla_gateway.runs.schemas import CreateRun, RunDetails, RunState, RunSummary
 from kalla_gateway.runs.status import LIVE, RunStatus
@@ -29,7 +30,7 @@ async def list_runs(
         return [RunSummary.of(row) for row in await service.newest_first(session, limit, before)]
 
 
-@router.post("", responses=documented(400, 403, 404, 502, 503))
+@router.post("", responses=documented(400, 403, 404, 409, 422, 502, 503))
 async def create_run(body: CreateRun, services: Services) -> RunState:
     """Create a run and hand it to the runner."""
     outcome = "refused"
@@ -49,7 +50,7 @@ async def get_run(run_id: str, services: Services) -> RunDetails:
         return RunDetails.of(await service.require(session, run_id))
 
 
-@router.post("/{run_id}/cancel", responses=documented(404, 502, 503))
+@router.post("/{run_id}/cancel", responses=documented(404, 502, 503, 504))
 async def cancel_run(run_id: str, services: Services) -> RunState:
     """End a run now; a run that has ended stays as it is."""
     run = await services.dispatcher.cancel(run_id)
@@ -75,4 +76,4 @@ async def stream_run(
         return Response(status_code=204)
     events = run_events(services.database, services.events, run_id, services.settings.heartbeat_seconds)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return Stream(events, media_type="text/event-stream", headers=headers)

@@ -18,11 +18,15 @@ from kalla_gateway.sources.uris import check_uri, with_secret
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a caller asks for: a stored recipe or one of his own, and URIs and filters by alias."""
+    """What a caller asks for: a stored recipe or one of his own, and URIs and filters by alias.
+
+    `witness` wins over the recipe's; None leaves it to the recipe.
+    """
 
     recipe_id: str | None = None
     recipe: Recipe | None = None
     overrides: tuple[SourceSpec, ...] = ()
+    witness: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ async def plan_run(
         primary_keys={side.alias: side.primary_key for side in sides if side.primary_key},
         callback_url=callback_url,
         allow_quadratic=recipe.allow_quadratic,
+        witness=request.witness if request.witness is not None else recipe.witness,
     )
     return RunPlan(complete, spec)
 

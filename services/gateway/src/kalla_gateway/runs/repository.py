@@ -75,9 +75,11 @@ async def end(
     done: dict[str, Any] | None = None,
     **values: Any,
 ) -> bool:
-    """End a live run; say whether it was live. `done` is merged into its progress, if it has any."""
+    """End a live run; say whether it was live. What `done` knows (not None) is merged into its progress."""
     if done is not None:
-        values["progress"] = col(RunRow.progress).op("||")(cast_to(done, JSONB))
+        known = {name: value for name, value in done.items() if value is not None}
+        before = func.coalesce(col(RunRow.progress), cast_to(dict.fromkeys(done), JSONB))
+        values["progress"] = before.op("||")(cast_to(known, JSONB))
         values["progress_at"] = func.clock_timestamp()
     return await _change(session, run_id, {"status": status.value, **values})
 

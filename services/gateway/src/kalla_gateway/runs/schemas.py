@@ -10,6 +10,7 @@ from kalla_common.filters_json import parse_conditions
 from pydantic import BaseModel, ConfigDict, Field
 
 from kalla_gateway.recipes.schemas import RecipeBody
+from kalla_gateway.rest.schemas import conditions_schema
 from kalla_gateway.runs.planning import RunRequest
 from kalla_gateway.runs.tables import RunRow
 
@@ -21,7 +22,11 @@ class ResolvedSourceBody(BaseModel):
 
     alias: Annotated[str, Field(min_length=1)]
     uri: Annotated[str, Field(min_length=1)]
-    filters: list[Any] | None = Field(default=None, description="FilterCondition[]: column, op, value")
+    filters: list[Any] | None = Field(
+        default=None,
+        description="FilterCondition[]: column, op, value",
+        json_schema_extra=conditions_schema,
+    )
 
     def domain(self) -> SourceSpec:
         """The same as a domain object; raises INVALID_FILTER."""
@@ -34,9 +39,18 @@ class CreateRun(BaseModel):
     recipe_id: str | None = None
     recipe: RecipeBody | None = None
     resolved_sources: list[ResolvedSourceBody] | None = None
+    witness: bool | None = Field(
+        default=None,
+        strict=True,
+        description="Let a second engine answer too, and fail if it disagrees; absent: as the recipe says.",
+    )
 
     model_config = ConfigDict(
         json_schema_extra={
+            "anyOf": [
+                {"required": ["recipe_id"], "properties": {"recipe_id": {"type": "string", "minLength": 1}}},
+                {"required": ["recipe"], "properties": {"recipe": {"type": "object"}}},
+            ],
             "example": {
                 "recipe_id": "invoice-payment-match",
                 "resolved_sources": [
@@ -46,7 +60,7 @@ class CreateRun(BaseModel):
                         "filters": [{"column": "paid_amount", "op": "gt", "value": 0}],
                     }
                 ],
-            }
+            },
         }
     )
 
@@ -56,6 +70,7 @@ class CreateRun(BaseModel):
             recipe_id=self.recipe_id,
             recipe=self.recipe.domain() if self.recipe is not None else None,
             overrides=tuple(source.domain() for source in self.resolved_sources or ()),
+            witness=self.witness,
         )
 
 
@@ -118,10 +133,19 @@ class RunDetails(BaseModel):
         description="Of a completed run: left and right (totals, rows that share the key of a matched row "
         "and were not matched themselves, duplicate and NULL keys), match_path"
     )
+    witness: dict[str, Any] | None = Field(
+        description="Of a completed run that asked for it: status (agreed or not_possible), engine, seconds; "
+        "the counts and hashes that both engines have, or the reason"
+    )
 
     @classmethod
     def of(cls, row: RunRow) -> RunDetails:
         """The public form of a row."""
-        values = {name: getattr(row, name) for name in cls.model_fields if name != "latest_progress"}
-        progress = None if row.progress is None else {**row.progress, "updated_at": row.progress_at}
-        return cls.model_validate({**values, "latest_progress": progress})
+        derived = ("latest_progress", "diagnostics", "witness")
+        values = {name: getattr(row, name) for name in cls.model_fields if name not in derived}
+        values["latest_progress"] = (
+            None if row.progress is None else {**row.progress, "updated_at": row.progress_at}
+        )
+        diagnostics = None if row.diagnostics is None else dict(row.diagnostics)
+        values["witness"] = None if diagnostics is None else diagnostics.pop("witness", None)
+        return cls.model_validate({**values, "diagnostics": diagnostics})

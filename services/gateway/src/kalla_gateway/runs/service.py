@@ -52,6 +52,7 @@ class Completion:
     output_unmatched_left: str
     output_unmatched_right: str
     diagnostics: dict[str, Any] | None = None
+    """What the runner noticed; under `witness` what a second engine found, if one was asked."""
 
 
 async def require(session: ReadSession | WriteSession, run_id: str) -> RunRow:
@@ -102,8 +103,14 @@ async def report_completion(session: WriteSession, run_id: str, report: Completi
     Raises:
         KallaError: RUN_NOT_FOUND.
     """
-    # What was heard last may be older than the end: reports that come too fast are left out.
-    done = {"stage": "matching", "progress": 1.0, "matched_count": report.matched_count}
+    # What was heard last may be older than the end, and nothing at all if the reports were lost.
+    done = {
+        "stage": "matching",
+        "progress": 1.0,
+        "matched_count": report.matched_count,
+        "total_left": _total_rows(report, "left"),
+        "total_right": _total_rows(report, "right"),
+    }
     changed = await repository.end(session, run_id, RunStatus.COMPLETED, done=done, **asdict(report))
     return await _outcome(session, run_id, changed)
 
@@ -143,6 +150,13 @@ async def apply_job(session: WriteSession, seen: RunRow, job: JobView) -> Outcom
             return Outcome.IGNORED
 
 
+def _total_rows(report: Completion, side: str) -> int | None:
+    """The rows of a side, if the report has diagnostics of the documented form."""
+    found: Any = (report.diagnostics or {}).get(side)
+    total = found.get("total_rows") if isinstance(found, dict) else None
+    return total if isinstance(total, int) and not isinstance(total, bool) else None
+
+
 async def _outcome(session: WriteSession, run_id: str, changed: bool) -> Outcome:
     if changed:
         return Outcome.APPLIED
@@ -166,5 +180,6 @@ def _completion(job: JobView) -> Completion:
             "left": asdict(result.left),
             "right": asdict(result.right),
             "match_path": result.match_path,
+            **({"witness": result.witness.as_json()} if result.witness is not None else {}),
         },
     )

@@ -10,7 +10,6 @@ from kalla_common.filters_json import parse_conditions
 from kalla_gateway.rest.context import Services
 from kalla_gateway.rest.errors import documented
 from kalla_gateway.rest.exact_json import ExactJsonRoute
-from kalla_gateway.rest.schemas import Saved
 from kalla_gateway.sources import repository, service
 from kalla_gateway.sources.schemas import (
     DEFAULT_LOAD,
@@ -21,7 +20,10 @@ from kalla_gateway.sources.schemas import (
     RegisterSource,
     SourceOut,
     SourceRowsOut,
+    SourceSaved,
 )
+
+_READING = documented(400, 403, 404, 409, 422, 502, 503, 504, 507)
 
 # An alias may hold a slash.
 router = APIRouter(prefix="/api/sources", tags=["Sources"], route_class=ExactJsonRoute)
@@ -34,16 +36,25 @@ async def list_sources(services: Services) -> list[SourceOut]:
         return [SourceOut.of(row) for row in await repository.newest_first(session)]
 
 
-@router.post("", responses=documented(400, 503))
-async def register_source(body: RegisterSource, services: Services) -> Saved:
-    """Register a source, or update the one with its alias."""
+@router.post("", responses=_READING, response_model_exclude_none=True)
+async def register_source(
+    body: RegisterSource,
+    services: Services,
+    check: Annotated[
+        bool, Query(description="Refuse a source that cannot be read, with the error that reading it gives.")
+    ] = False,
+) -> SourceSaved:
+    """Register a source, or update the one with its alias, and look at it."""
+    if check:
+        async with services.database.reading() as session:
+            uri = await service.completed_uri(session, body.alias, body.uri, body.source_type)
+        await services.contact.require(body.alias, uri)
     async with services.database.writing() as session:
-        row = await service.register(session, body.alias, body.uri, body.source_type)
-    services.contact.look_soon(row)
-    return Saved(message="Source registered")
+        row, replaced = await service.register(session, body.alias, body.uri, body.source_type)
+    return SourceSaved.of(await services.contact.look(row), replaced=replaced)
 
 
-@router.get("/{alias:path}/preview", responses=documented(400, 404, 422, 502, 503, 504))
+@router.get("/{alias:path}/preview", responses=_READING)
 async def preview_source(
     alias: str,
     services: Services,
@@ -56,7 +67,7 @@ async def preview_source(
     return SourceRowsOut.of(alias, page)
 
 
-@router.post("/{alias:path}/load-scoped", responses=documented(400, 404, 422, 502, 503, 504))
+@router.post("/{alias:path}/load-scoped", responses=_READING)
 async def load_scoped(alias: str, services: Services, body: LoadScoped) -> SourceRowsOut:
     """Load the rows of a source that fulfil all conditions."""
     filters = parse_conditions(body.conditions or [])

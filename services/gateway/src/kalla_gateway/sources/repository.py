@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kalla_common.db import ReadSession, WriteSession
-from sqlalchemy import case, func, select, update
+from sqlalchemy import Boolean, case, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
@@ -29,8 +29,8 @@ async def find_all(session: WriteSession, aliases: Sequence[str]) -> dict[str, S
     return {row.alias: row for row in rows}
 
 
-async def save(session: WriteSession, alias: str, uri: str, source_type: str) -> SourceRow:
-    """Add the source, or update the one with its alias; a new URI makes its status unknown."""
+async def save(session: WriteSession, alias: str, uri: str, source_type: str) -> tuple[SourceRow, bool]:
+    """Add the source, or update the one with its alias (True); a new URI makes its status unknown."""
     new = insert(SourceRow).values(alias=alias, uri=uri, source_type=source_type, status="unknown")
     statement = new.on_conflict_do_update(
         index_elements=["alias"],
@@ -40,8 +40,12 @@ async def save(session: WriteSession, alias: str, uri: str, source_type: str) ->
             "status": case((col(SourceRow.uri) == new.excluded.uri, col(SourceRow.status)), else_="unknown"),
             "updated_at": func.clock_timestamp(),
         },
-    ).returning(SourceRow)
-    return (await session.scalars(statement, execution_options={"populate_existing": True})).one()
+    )
+    # An inserted row has no transaction that deleted or locked it; an updated one has this one.
+    returning = statement.returning(SourceRow, literal_column("(xmax <> 0)", Boolean))
+    found = await session.execute(returning, execution_options={"populate_existing": True})
+    row, replaced = found.one()
+    return row, replaced
 
 
 async def note_status(session: WriteSession, alias: str, uri: str, status: str) -> None:

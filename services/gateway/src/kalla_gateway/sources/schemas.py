@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from kalla_common.domain import ColumnInfo
 from kalla_common.runner.ports import Page
+from kalla_common.telemetry import redact
 from kalla_common.uris import mask_uri
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from kalla_gateway.rest.schemas import WORDS, Saved, conditions_schema
+from kalla_gateway.sources.contact import Look
 from kalla_gateway.sources.tables import SourceRow
+from kalla_gateway.sources.uris import SOURCE_TYPES
 
 DEFAULT_PREVIEW, MAX_PREVIEW = 10, 100
 DEFAULT_LOAD, MAX_LOAD = 200, 1000
@@ -43,11 +47,18 @@ class SourceOut(BaseModel):
 class RegisterSource(BaseModel):
     """A source to add, or to update by its alias."""
 
-    alias: Annotated[str, Field(min_length=1)]
+    alias: Annotated[str, Field(min_length=1, json_schema_extra=WORDS)]
     uri: Annotated[
-        str, Field(min_length=1, description="A password written as *** keeps the one that is stored.")
+        str,
+        Field(
+            min_length=1,
+            description="A password written as *** keeps the one that is stored.",
+            json_schema_extra=WORDS,
+        ),
     ]
-    source_type: Annotated[str, Field(description="postgres, elasticsearch or file")]
+    source_type: Annotated[
+        str, Field(description="postgres, elasticsearch or file", json_schema_extra={"enum": [*SOURCE_TYPES]})
+    ]
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -60,12 +71,49 @@ class RegisterSource(BaseModel):
     )
 
 
+class SourceSaved(Saved):
+    """A source is registered, whatever the look at it showed."""
+
+    replaced: bool = Field(description="Whether the alias was in use: what had it is gone.")
+    status: Literal["connected", "error", "unknown"] = Field(
+        description="error: it cannot be read now, `error` says why; unknown: there is no answer yet."
+    )
+    error: str | None = Field(default=None, description="One sentence a person can act on.")
+    code: str | None = Field(default=None, description="Of the error, as in every error of the API.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "success": True,
+                "message": "Source registered",
+                "replaced": False,
+                "status": "error",
+                "error": "The file /data/payments.csv does not exist.",
+                "code": "DATA_NOT_FOUND",
+            }
+        }
+    )
+
+    @classmethod
+    def of(cls, look: Look, *, replaced: bool) -> SourceSaved:
+        """The answer after a look."""
+        error = look.error
+        return cls(
+            message="Source registered",
+            replaced=replaced,
+            status=look.status,
+            error=redact(error.message) if error else None,
+            code=error.code.value if error else None,
+        )
+
+
 class LoadScoped(BaseModel):
     """Which rows of a source to load."""
 
     conditions: list[Any] | None = Field(
         default=None,
         description="FilterCondition[]: column, op (eq, neq, gt, gte, lt, lte, between, in, like), value",
+        json_schema_extra=conditions_schema,
     )
     limit: Annotated[StrictInt, Field(ge=1)] | None = Field(
         default=None, description=f"Default {DEFAULT_LOAD}; more than {MAX_LOAD} counts as {MAX_LOAD}."

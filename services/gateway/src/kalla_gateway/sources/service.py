@@ -1,8 +1,8 @@
 """What can be done with sources.
 
 A source's `status` says how its last contact ended: `connected`, `unreachable`, or `unknown`
-while there was none since its URI was set. Contacts are previews, filtered loads and one
-look of the runner soon after registering, which registering does not wait for.
+while there was none since its URI was set. Contacts are previews, filtered loads and the look of
+the runner when it is registered.
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ FAILED_CONTACT: Final = frozenset(
     {
         Code.SOURCE_UNREACHABLE,
         Code.ACCESS_DENIED,
+        Code.INVALID_URI,
         Code.DATA_NOT_FOUND,
         Code.EMPTY_FILE,
         Code.INVALID_DATA,
+        Code.SCHEMA_MISMATCH,
+        Code.STORE_NOT_CONFIGURED,
+        Code.STORE_UNAVAILABLE,
         Code.PATH_NOT_ALLOWED,
         Code.CONNECTOR_MISSING,
     }
@@ -36,8 +40,21 @@ FAILED_CONTACT: Final = frozenset(
 """Errors that speak of the source, not of the request or of the runner."""
 
 
-async def register(session: WriteSession, alias: str, uri: str, source_type: str) -> SourceRow:
+async def register(session: WriteSession, alias: str, uri: str, source_type: str) -> tuple[SourceRow, bool]:
     """Add or update a source; a masked password keeps the stored one.
+
+    Returns:
+        The source, and whether another one had its alias.
+
+    Raises:
+        KallaError: INVALID_REQUEST, INVALID_URI.
+    """
+    uri = await completed_uri(session, alias, uri, source_type)
+    return await repository.save(session, alias, uri, source_type)
+
+
+async def completed_uri(session: ReadSession | WriteSession, alias: str, uri: str, source_type: str) -> str:
+    """Return the URI under which a source would be stored.
 
     Raises:
         KallaError: INVALID_REQUEST, INVALID_URI.
@@ -47,7 +64,7 @@ async def register(session: WriteSession, alias: str, uri: str, source_type: str
     stored = await repository.find(session, alias)
     uri = with_secret(alias, uri, [stored.uri if stored else None])
     check_source(alias, source_type, uri)
-    return await repository.save(session, alias, uri, source_type)
+    return uri
 
 
 async def require(session: ReadSession | WriteSession, alias: str) -> SourceRow:

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from kalla_common.errors import Code, KallaError
-from kalla_common.uris import restore_secret
+from kalla_common.uris import has_control_characters, restore_secret
 
 _SCHEMES: Final = {
     "postgres": ("postgres", "postgresql"),
@@ -43,6 +43,8 @@ def check_uri(alias: str, uri: str) -> None:
     Raises:
         KallaError: INVALID_URI.
     """
+    if "\0" in uri or ("://" in uri and has_control_characters(uri)):
+        raise _invalid(alias, "has control characters in its URI")
     scheme = _scheme(alias, uri)
     if scheme in _SCHEMES["elasticsearch"] and not _path(uri):
         raise _invalid(alias, f"needs an index in its URI: {scheme}://host:9200/index")

@@ -18,7 +18,7 @@ from kalla_gateway.uploads.schemas import (
 
 router = APIRouter(prefix="/api/uploads", tags=["Uploads"], route_class=ExactJsonRoute)
 
-_READING = documented(400, 404, 409, 413, 422, 502, 503, 504)
+_READING = documented(400, 403, 404, 409, 413, 422, 502, 503, 504, 507)
 
 
 @router.post("/presign", responses=documented(400, 503))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
@@ -10,9 +12,10 @@ from kalla_gateway.runs.service import Completion, Progress
 
 _RUN_ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 
-MAX_BIGINT = 2**63 - 1
+MAX_COUNT = 2**53 - 1
+"""Every JSON reader holds integers up to here exactly."""
 RunId = Annotated[str, Field(min_length=1)]
-Count = Annotated[StrictInt, Field(ge=0, le=MAX_BIGINT)]
+Count = Annotated[StrictInt, Field(ge=0, le=MAX_COUNT)]
 
 
 class ProgressReport(BaseModel):
@@ -58,6 +61,7 @@ class CompletionReport(BaseModel):
     unmatched_right_count: Count
     output_paths: OutputPathsBody
     diagnostics: dict[str, Any] | None = None
+    witness: dict[str, Any] | None = None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -84,8 +88,24 @@ class CompletionReport(BaseModel):
             output_matched=self.output_paths.matched,
             output_unmatched_left=self.output_paths.unmatched_left,
             output_unmatched_right=self.output_paths.unmatched_right,
-            diagnostics=self.diagnostics,
+            diagnostics=_storable(
+                self.diagnostics
+                if self.witness is None
+                else {**(self.diagnostics or {}), "witness": self.witness}
+            ),
         )
+
+
+def _storable(value: Any) -> Any:
+    """A JSON value as PostgreSQL takes it: a fraction as a float if that is exact, else as its text."""
+    if isinstance(value, dict):
+        return {key: _storable(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_storable(entry) for entry in value]
+    if isinstance(value, Decimal):
+        near = float(value)
+        return near if isfinite(near) and Decimal(repr(near)) == value else str(value)
+    return value
 
 
 class ErrorReport(BaseModel):

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from kalla_common.domain import JobProgress
-from kalla_common.errors import KallaError
+from kalla_common.errors import Code, KallaError
 
 from kalla_runner.children.protocol import (
     HEADER,
@@ -48,7 +48,7 @@ OOM_SCORE = "500"
 def main() -> None:
     """Serve the socket whose file descriptor is the first argument; the parent's pid is the second."""
     parent = int(sys.argv[2])
-    _die_with(parent)
+    die_with(parent)
     channel = socket.socket(fileno=int(sys.argv[1]))
     # Imported after the tie to the parent: a runner killed at once leaves no importing child.
     from kalla_runner.children import tasks  # noqa: PLC0415
@@ -92,11 +92,23 @@ def _answer(
         return Done(run(task, progress))
     except KallaError as error:
         return Failed(error)
+    except MemoryError:
+        return Failed(refused_memory())
     except Exception:  # noqa: BLE001 - the border of the process
         return Crashed(traceback.format_exc())
 
 
-def _die_with(parent: int) -> None:
+def refused_memory() -> KallaError:
+    """The error for an allocation that the operating system refused."""
+    return KallaError(
+        Code.MEMORY_LIMIT,
+        "A source holds values larger than the memory there is: leave them out or narrow the sources with"
+        " filters.",
+    )
+
+
+def die_with(parent: int) -> None:
+    """End with the runner, whatever happens to it; and before it where memory runs out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -18,11 +18,19 @@ _ALLOCATORS: Final = {
 }
 
 
-def child_environment(threads: int) -> dict[str, str]:
+_SETTINGS: Final = "KALLA_"
+"""A child is told what it needs with its tasks; the runner's passwords stay with the runner."""
+_FRUGAL: Final = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""What a reader gets: its memory is bounded tightly, and what it holds back would count."""
+
+
+def child_environment(threads: int, *, keep_memory: bool = True) -> dict[str, str]:
     """All variables of a child; those of this process win over the allocators' settings.
 
     Args:
         threads: bounds the thread pools of the libraries in the child.
+        keep_memory: whether memory that was touched is kept for the next task.
     """
     pools = {"OMP_NUM_THREADS": str(threads), "TOKIO_WORKER_THREADS": str(threads)}
-    return {**_ALLOCATORS, **os.environ, **pools}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+    return {**(_ALLOCATORS if keep_memory else _FRUGAL), **ours, **pools}

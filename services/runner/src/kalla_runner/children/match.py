@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from kalla_common.domain import JobProgress, JobResult, JobSpec, OutputPaths
+from kalla_common.domain import JobProgress, JobResult, JobSpec, OutputPaths, WitnessReport
 from kalla_common.uris import mask_uri
 
 from kalla_runner.children.protocol import MatchTask
 from kalla_runner.children.stage import Staged, check_in_place, load_staged
 from kalla_runner.matching.check import plan_match
-from kalla_runner.matching.engine import MatchOutcome, run_match
+from kalla_runner.matching.engine import MatchOutcome, Witness, run_match
 from kalla_runner.matching.limits import Limits
-from kalla_runner.matching.plan import TableInfo
+from kalla_runner.matching.plan import MatchPlan, TableInfo
 from kalla_runner.matching.sql.deadline import killed_in_time
 from kalla_runner.outputs.manifest import (
     MANIFEST,
@@ -40,9 +41,26 @@ def match_staged(task: MatchTask, report: Callable[[JobProgress], None]) -> JobR
 
     limits = Limits(memory_bytes=task.memory_bytes // 2, threads=task.threads)
     identity = RunIdentity(spec.run_id, recipe_hash(spec), _pins(staged))
-    outcome = run_match(plan, tables, task.folder, limits, progress, identity=identity)
+    witness = _witness(spec, plan, tables, infos, limits) if task.witness else None
+    outcome = run_match(plan, tables, task.folder, limits, progress, identity=identity, witness=witness)
     check_in_place(staged, task)
     return _result(outcome, task.output)
+
+
+def _witness(
+    spec: JobSpec,
+    plan: MatchPlan,
+    tables: Sequence[StagedTable],
+    infos: Sequence[TableInfo],
+    limits: Limits,
+) -> Witness:
+    # Imported late: it takes time and memory that a run without a witness shall not pay for.
+    from kalla_runner.matching.witness.witness import Question, witness  # noqa: PLC0415
+
+    def answer(folder: Path, scratch: Path, seconds: float) -> WitnessReport:
+        return witness(Question(spec.match_sql, plan, tables, infos, folder, scratch), limits, seconds)
+
+    return answer
 
 
 def recipe_hash(spec: JobSpec) -> str:
@@ -52,6 +70,7 @@ def recipe_hash(spec: JobSpec) -> str:
         run_id="",
         output_path="",
         callback_url="",
+        witness=None,
         sources=tuple(replace(source, uri=mask_uri(source.uri)) for source in spec.sources),
     )
     return hashlib.sha256(spec_to_text(asked).encode()).hexdigest()
@@ -76,4 +95,5 @@ def _result(outcome: MatchOutcome, output: str) -> JobResult:
         left=outcome.left,
         right=outcome.right,
         match_path=outcome.match_path,
+        witness=outcome.witness,
     )

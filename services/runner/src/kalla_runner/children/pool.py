@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from kalla_common.domain import JobProgress
-from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
+from kalla_common.errors import Code, KallaError
 from kalla_common.telemetry import log
 
-from kalla_runner.children.process import Child, ChildGoneError
+from kalla_runner.children.ends import ChildGoneError, ChildKilledError
+from kalla_runner.children.process import Child
 from kalla_runner.children.protocol import Task
-from kalla_runner.matching.sql.deadline import too_slow
 
 RESTART_SECONDS = 1.0
 """Pause before another try where a child could not be started."""
@@ -89,7 +88,8 @@ class ChildPool:
         """Carry out `task` in a warm child; setting `cancelled` kills the child.
 
         Raises:
-            KallaError: what the task raised; CANCELLED; MEMORY_LIMIT; INTERNAL.
+            KallaError: what the task raised; CANCELLED; MEMORY_LIMIT; SOURCE_CHANGED; INTERNAL.
+            ChildKilledError: somebody else ended the child; the task may be run again.
             asyncio.CancelledError: the pool was closed; the task may be run again later.
         """
         if self._closing:
@@ -99,10 +99,10 @@ class ChildPool:
         child = await self._unless(cancelled, self._take())
         try:
             return await self._unless(cancelled, child.run(task, progress, self._limits.memory_bytes))
-        except ChildGoneError as gone:
-            if self._closing:
+        except (KallaError, ChildKilledError):
+            if self._closing and not child.alive:
                 raise asyncio.CancelledError from None
-            raise _explain(gone) from None
+            raise
         finally:
             await self._give_back(child, unfinished=cancelled.is_set())
 
@@ -173,17 +173,3 @@ class ChildPool:
             waiting.cancel()
             if not working.done():
                 working.cancel()
-
-
-def _explain(gone: ChildGoneError) -> KallaError:
-    if gone.exit_code == -signal.SIGALRM:
-        # Nothing else in a child uses this signal.
-        return too_slow()
-    if gone.killed:
-        return KallaError(
-            Code.MEMORY_LIMIT,
-            "The operating system stopped the run, most likely because memory ran out: give the machine more"
-            " memory, lower the runner's memory limit or narrow the sources with filters.",
-        )
-    log.error("match_child_died", exit_code=gone.exit_code)
-    return KallaError(Code.INTERNAL, INTERNAL_MESSAGE)

@@ -7,16 +7,19 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Any, Self
 
-import psutil
 from kalla_common.domain import JobProgress
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
 from kalla_common.telemetry import log
 
+from kalla_runner.children.ends import ChildGoneError, meaning
 from kalla_runner.children.environment import child_environment
+from kalla_runner.children.memory import oom_kills, private_bytes
 from kalla_runner.children.protocol import (
     HEADER,
     Crashed,
@@ -25,27 +28,15 @@ from kalla_runner.children.protocol import (
     Progress,
     Ready,
     Reply,
+    StageTask,
     Task,
     pack,
     unpack,
 )
 
 COMMAND = (sys.executable, "-m", "kalla_runner.children.child")
-MEMORY_CHECK_SECONDS = 0.2
+MEMORY_CHECK_SECONDS = 0.05
 GIB = 1024**3
-
-
-class ChildGoneError(Exception):
-    """The child ended without an answer. `killed` says that a SIGKILL of others ended it."""
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(f"child ended with {exit_code}")
-        self.exit_code = exit_code
-
-    @property
-    def killed(self) -> bool:
-        """Whether a signal that programs do not send to themselves ended it."""
-        return self.exit_code == -signal.SIGKILL
 
 
 class Child:
@@ -64,6 +55,7 @@ class Child:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._heard: dict[str, float] = {}
         self.tasks_done = 0
 
     @classmethod
@@ -113,29 +105,27 @@ class Child:
             memory_bytes: private memory above which the child is killed.
 
         Raises:
-            KallaError: what the task raised; MEMORY_LIMIT; INTERNAL for a defect.
-            ChildGoneError: the child ended for another reason.
+            KallaError: what the task raised; MEMORY_LIMIT; SOURCE_CHANGED; INTERNAL for a defect.
+            ChildKilledError: somebody else ended the child.
         """
-        guard = asyncio.create_task(self._guard_memory(memory_bytes))
+        oom_before = oom_kills()
+        self._heard = {"": time.monotonic()}
+        guard = asyncio.create_task(self._guard(task, memory_bytes))
         try:
             self._writer.write(pack(task))
             await self._writer.drain()
             return await self._answer(progress)
-        except ChildGoneError:
-            if guard.done() and not guard.cancelled() and guard.result():
-                raise KallaError(Code.MEMORY_LIMIT, _too_large(memory_bytes)) from None
-            raise
+        except ChildGoneError as gone:
+            if guard.done() and not guard.cancelled() and (why := guard.result()) is not None:
+                raise why from None
+            raise meaning(gone, oom_before, "the run") from None
         finally:
             guard.cancel()
             self.tasks_done += 1
 
     def private_bytes(self) -> int:
         """Memory that is this process's own: what it has mapped from files does not count."""
-        try:
-            info = psutil.Process(self.pid).memory_info()
-        except psutil.Error:
-            return 0
-        return info.rss - getattr(info, "shared", 0)
+        return private_bytes(self.pid)
 
     async def kill(self) -> None:
         """SIGKILL for the child and all it started; returns when it is gone."""
@@ -152,6 +142,7 @@ class Child:
         while True:
             match await self._receive():
                 case Progress(step):
+                    self._hear(step)
                     progress(step)
                 case Done(value):
                     return value
@@ -170,14 +161,29 @@ class Child:
         except (asyncio.IncompleteReadError, ConnectionError):
             raise ChildGoneError(await self._process.wait()) from None
 
-    async def _guard_memory(self, limit: int) -> bool:
-        while self.alive:
+    def _hear(self, step: JobProgress) -> None:
+        """Note when each source that is being read was last heard of; "" until the first one is."""
+        self._heard.pop("", None)
+        if step.source is not None and step.progress < 1.0:
+            self._heard[step.source] = time.monotonic()
+        elif step.source is not None:
+            self._heard.pop(step.source, None)
+
+    async def _guard(self, task: Task, limit: int) -> KallaError | None:
+        """Kill the child where it takes too much memory, or where a source keeps it waiting too long."""
+        patience = task.silence_seconds if isinstance(task, StageTask) else inf
+        why: KallaError | None = None
+        while self.alive and why is None:
             await asyncio.sleep(MEMORY_CHECK_SECONDS)
+            silent = [name for name, when in self._heard.items() if time.monotonic() - when > patience]
             if self.private_bytes() > limit:
-                with suppress(ProcessLookupError):
-                    os.killpg(self.pid, signal.SIGKILL)
-                return True
-        return False
+                why = KallaError(Code.MEMORY_LIMIT, _too_large(limit))
+            elif silent:
+                why = _too_silent(silent[0], patience)
+        if why is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        return why
 
 
 async def _spawn(channel: int, threads: int) -> asyncio.subprocess.Process:
@@ -210,4 +216,12 @@ def _too_large(limit: int) -> str:
     return (
         f"The run needs more memory than its limit of {limit / GIB:.1f} GiB: raise the runner's memory limit"
         " or narrow the sources with filters."
+    )
+
+
+def _too_silent(source: str, seconds: float) -> KallaError:
+    name = f"The source {source!r}" if source else "A source"
+    return KallaError(
+        Code.SOURCE_UNREACHABLE,
+        f"{name} has sent nothing for {seconds:.0f} seconds: check that its server answers, then run again.",
     )

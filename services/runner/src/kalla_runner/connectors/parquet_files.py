@@ -21,6 +21,7 @@ from kalla_runner.pinned import PinnedBytes, PinnedFiles, pin_file
 
 BATCH_ROWS: Final = 1 << 16
 _MAGIC: Final = 8
+_BUFFER_BYTES: Final = 1 << 20
 _FOOTERS_AT_ONCE: Final = 8
 Unit = Literal["us", "ns"]
 
@@ -147,11 +148,19 @@ def opened(source: PinnedBytes, unit: Unit = "ns") -> Generator[Any]:
     try:
         with (
             source.arrow_file() as raw,
-            pq.ParquetFile(raw, coerce_int96_timestamp_unit=unit) as file,
+            pq.ParquetFile(
+                # Column chunks of a local file are read piece by piece: one may be larger than memory.
+                raw,
+                coerce_int96_timestamp_unit=unit,
+                buffer_size=_BUFFER_BYTES if source.near else 0,
+            ) as file,
         ):
             yield file
     except PermissionError as error:
         raise KallaError(Code.ACCESS_DENIED, f"The file {source.name} may not be read.") from error
+    except MemoryError:
+        # Arrow's own is also an ArrowException; the border of the process knows what to say.
+        raise
     except (OSError, pa.ArrowException) as error:
         if "magic bytes" in str(error) or "file size is" in str(error) or not source.size:
             message = no_parquet(source)

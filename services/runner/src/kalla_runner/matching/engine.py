@@ -10,6 +10,7 @@ rows lie. Their columns never pass through a join.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from kalla_common.domain import SideDiagnostics
+from kalla_common.domain import SideDiagnostics, WitnessReport
 
 from kalla_runner.matching.duplicates import EXAMPLES, KeyFacts, Rows, key_examples, key_facts
 from kalla_runner.matching.failures import engine_failures
@@ -58,6 +59,11 @@ _FEW_COLUMNS: Final = 32
 """Up to so many output columns a large batch still fits the processor's cache and is faster."""
 
 
+Witness = Callable[[Path, Path, float], WitnessReport]
+"""Answers the same question with another engine and compares: called with the folder of the written outputs,
+a folder for what does not fit in memory, and the seconds that the match took. Raises WITNESS_DISAGREES."""
+
+
 @dataclass(frozen=True, slots=True)
 class MatchOutcome:
     """A finished and proven match. The files lie in the attempt's folder, `manifest` beside them."""
@@ -68,6 +74,11 @@ class MatchOutcome:
     match_path: str
     manifest: Manifest
 
+    @property
+    def witness(self) -> WitnessReport | None:
+        """What a second engine found; None if none was asked."""
+        return self.manifest.witness
+
 
 def run_match(
     plan: MatchPlan,
@@ -77,6 +88,7 @@ def run_match(
     progress: MatchProgress,
     *,
     identity: RunIdentity | None = None,
+    witness: Witness | None = None,
 ) -> MatchOutcome:
     """Match, write the three outputs and the manifest into `folder`, and prove that no row was lost.
 
@@ -87,10 +99,11 @@ def run_match(
         limits: memory and threads.
         progress: told the fraction done and the matched rows so far, at most ten times a second.
         identity: what the manifest says of the run.
+        witness: asked once everything is written and proven.
 
     Raises:
         KallaError: INVALID_DATA, INVALID_SQL, INVALID_FILTER, MEMORY_LIMIT, STORAGE_FULL,
-            OUTPUT_NOT_WRITABLE, KEYS_NOT_SELECTED, CONSERVATION_FAILED.
+            OUTPUT_NOT_WRITABLE, KEYS_NOT_SELECTED, CONSERVATION_FAILED, WITNESS_DISAGREES.
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,9 +111,8 @@ def run_match(
     try:
         with engine_failures(limits), ExitStack() as closing:
             closing.callback(shutil.rmtree, folder / SCRATCH, ignore_errors=True)
-            return _Match(plan, folder, limits, Ticker(progress), closing).run(
-                tables, identity or RunIdentity()
-            )
+            match = _Match(plan, folder, limits, Ticker(progress), closing)
+            return match.run(tables, identity or RunIdentity(), witness)
     except BaseException:
         _empty(folder)
         raise
@@ -183,7 +195,10 @@ class _Match:
             tuning=_tuning(limits, len(plan.output_columns)),
         )
 
-    def run(self, staged: Sequence[StagedTable], identity: RunIdentity) -> MatchOutcome:
+    def run(
+        self, staged: Sequence[StagedTable], identity: RunIdentity, witness: Witness | None
+    ) -> MatchOutcome:
+        began = time.perf_counter()
         self.ticker.tick(0.0)
         tables = self._load(staged)
         left = self._side(self.plan.left, tables, UNMATCHED_LEFT)
@@ -201,6 +216,9 @@ class _Match:
             left=left.diagnostics(unmatched[0], near[0]),
             right=right.diagnostics(unmatched[1], near[1]),
             engine=engine_versions(),
+            witness=None
+            if witness is None
+            else witness(self.folder, self.folder / SCRATCH, time.perf_counter() - began),
         )
         write_manifest(self.folder, manifest)
         self.ticker.tick(1.0, rows, last=True)

@@ -22,6 +22,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "datafusion.sql_parser.recursion_limit": "20000",
     "datafusion.execution.enable_recursive_ctes": "false",
     "datafusion.catalog.information_schema": "false",
+    # Loses the name of the table where a field of a struct is within another expression of a join.
+    "datafusion.optimizer.enable_leaf_expression_pushdown": "false",
 }
 """What decides the meaning of a query; never overridden."""
 

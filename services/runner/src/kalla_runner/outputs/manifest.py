@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.parquet as pq
-from kalla_common.domain import SideDiagnostics
+from kalla_common.domain import SideDiagnostics, WitnessReport
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.outputs.writer import WrittenFile
@@ -60,10 +60,11 @@ class Manifest:
     left: SideDiagnostics
     right: SideDiagnostics
     engine: Mapping[str, str]
+    witness: WitnessReport | None = None
 
     def to_json(self) -> bytes:
         """UTF-8 JSON, the same bytes for the same manifest."""
-        document = {
+        document: dict[str, Any] = {
             "format": FORMAT,
             "run_id": self.identity.run_id,
             "recipe_hash": self.identity.recipe_hash,
@@ -74,6 +75,8 @@ class Manifest:
             "pins": {alias: dict(pin) for alias, pin in self.identity.pins.items()},
             "engine": dict(self.engine),
         }
+        if self.witness is not None:
+            document["witness"] = self.witness.as_json()
         return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True).encode() + b"\n"
 
     @classmethod
@@ -89,6 +92,7 @@ class Manifest:
             left=_side(document["left"]),
             right=_side(document["right"]),
             engine=document["engine"],
+            witness=WitnessReport(**document["witness"]) if "witness" in document else None,
         )
 
 

@@ -16,7 +16,9 @@ from kalla_runner.pinned import PinnedBytes, pin_file
 from kalla_runner.s3.address import is_s3, parse_s3
 from kalla_runner.s3.objects import S3Reading
 
-BATCH_ROWS: Final = 1 << 16
+BATCH_ROWS: Final = 1 << 14
+"""Few: an output may be read by many clients at once, each of which holds a batch."""
+_BUFFER_BYTES: Final = 1 << 18
 
 
 @contextmanager
@@ -57,7 +59,8 @@ def read_output(
         raise KallaError(Code.INVALID_REQUEST, "limit and offset must not be negative.")
     try:
         raw = output.arrow_file()
-        file = pq.ParquetFile(raw)
+        # Pieces of a local file cost nothing; of an object each is a request.
+        file = pq.ParquetFile(raw, buffer_size=_BUFFER_BYTES if output.near else 0)
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(output) from error
     total = file.metadata.num_rows

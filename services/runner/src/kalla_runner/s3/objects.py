@@ -38,7 +38,10 @@ FEWEST_CONNECTIONS: Final = 4
 CONNECTIONS_A_THREAD: Final = 2
 _CONNECT_SECONDS: Final = 5
 _REQUEST_SECONDS: Final = 120
+_SILENT_SECONDS: Final = 30
 _RETRY_SECONDS: Final = 60
+_LOOK_SECONDS: Final = 10
+"""For a question about objects, whose answer is short."""
 _RETRIES: Final = 4
 _RESUMPTIONS: Final = 4
 _CHUNK_BYTES: Final = 1 << 20
@@ -74,7 +77,7 @@ class S3Reading:
             max(FEWEST_CONNECTIONS, CONNECTIONS_A_THREAD * threads), "kalla-s3"
         )
         self._settings = settings
-        self._stores: dict[str, S3Store] = {}
+        self._stores: dict[tuple[str, int], S3Store] = {}
         self._lock = Lock()
 
     def close(self) -> None:
@@ -83,10 +86,13 @@ class S3Reading:
 
     def store(self, bucket: str) -> S3Store:
         """A client of one bucket."""
+        return self._client(bucket, _REQUEST_SECONDS)
+
+    def _client(self, bucket: str, seconds: int) -> S3Store:
         with self._lock:
-            if bucket not in self._stores:
-                self._stores[bucket] = _store(self._settings, bucket)
-            return self._stores[bucket]
+            if (bucket, seconds) not in self._stores:
+                self._stores[bucket, seconds] = _store(self._settings, bucket, seconds)
+            return self._stores[bucket, seconds]
 
     def pin(self, at: S3Address) -> S3Object:
         """The object in its present state.
@@ -95,7 +101,7 @@ class S3Reading:
             KallaError: DATA_NOT_FOUND, ACCESS_DENIED, SOURCE_UNREACHABLE.
         """
         try:
-            found = obstore.head(self.store(at.bucket), at.key)
+            found = obstore.head(self._client(at.bucket, _LOOK_SECONDS), at.key)
         except FAILURES as error:
             raise s3_error(error, at, self.endpoint, self._why(error, at)) from error
         return S3Object(self, at, found["size"], _tagged(at, found["e_tag"]))
@@ -107,7 +113,7 @@ class S3Reading:
             KallaError: DATA_NOT_FOUND (no such bucket), ACCESS_DENIED, SOURCE_UNREACHABLE.
         """
         try:
-            pages = list(obstore.list(self.store(prefix.bucket), prefix.key or None))
+            pages = list(obstore.list(self._client(prefix.bucket, _LOOK_SECONDS), prefix.key or None))
         except FAILURES as error:
             raise s3_error(error, prefix, self.endpoint) from error
         found = [
@@ -121,7 +127,7 @@ class S3Reading:
         """The store's code for a refused HEAD, whose answer has no body: a listing is refused with one."""
         if is_refusal(error):
             try:
-                next(iter(obstore.list(self.store(at.bucket), at.key, chunk_size=1)), None)
+                next(iter(obstore.list(self._client(at.bucket, _LOOK_SECONDS), at.key, chunk_size=1)), None)
             except FAILURES as reason:
                 code = s3_code(reason)
                 # That a listing is not allowed says nothing about the object.
@@ -257,7 +263,7 @@ class S3Object(PinnedBytes):
         return path
 
 
-def _store(settings: S3Settings, bucket: str) -> S3Store:
+def _store(settings: S3Settings, bucket: str, seconds: int) -> S3Store:
     key_id, secret, token = settings.credentials()
     config: S3Config = {
         # Named in the path, a bucket is found at any endpoint.
@@ -275,11 +281,12 @@ def _store(settings: S3Settings, bucket: str) -> S3Store:
         client_options={
             "allow_http": settings.allow_http,
             "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-            "timeout": timedelta(seconds=_REQUEST_SECONDS),
+            "timeout": timedelta(seconds=seconds),
+            "read_timeout": timedelta(seconds=min(seconds, _SILENT_SECONDS)),
         },
         retry_config={
             "max_retries": _RETRIES,
-            "retry_timeout": timedelta(seconds=_RETRY_SECONDS),
+            "retry_timeout": timedelta(seconds=min(2 * seconds, _RETRY_SECONDS)),
             "backoff": {
                 "init_backoff": timedelta(seconds=_BACKOFF_SECONDS),
                 "max_backoff": timedelta(seconds=5),

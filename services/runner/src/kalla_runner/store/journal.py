@@ -20,6 +20,7 @@ from kalla_common.domain import (
     OutputPaths,
     SideDiagnostics,
     SourceSpec,
+    WitnessReport,
 )
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
 
@@ -69,6 +70,9 @@ def spec_to_text(spec: JobSpec) -> str:
     if not spec.trial:
         # Jobs of before there were trials keep their text.
         del tree["trial"]
+    if spec.witness is None:
+        # As those of before there was a witness.
+        del tree["witness"]
     for source, of in zip(tree["sources"], spec.sources, strict=True):
         source["filters"] = [
             {"column": f.column, "op": f.op.value, "values": [_scalar_out(value) for value in f.values]}
@@ -107,6 +111,8 @@ def result_from_json(tree: dict[str, Any]) -> JobResult:
     values = dict(tree)
     values["output_paths"] = OutputPaths(**tree["output_paths"])
     values["left"], values["right"] = _side(tree["left"]), _side(tree["right"])
+    witness = tree.get("witness")
+    values["witness"] = None if witness is None else WitnessReport(**witness)
     return JobResult(**values)
 
 

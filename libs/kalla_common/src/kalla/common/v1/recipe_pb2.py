@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckalla/common/v1/recipe.proto\x12\x0fkalla.common.v1\"j\n\x0cRecipeSource\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x10\n\x03uri\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06schema\x18\x04 \x03(\t\x12\x13\n\x0bprimary_key\x18\x05 \x03(\tB\x06\n\x04_uri\"\x90\x02\n\x06Recipe\x12\x11\n\trecipe_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x11\n\tmatch_sql\x18\x04 \x01(\t\x12\x19\n\x11match_description\x18\x05 \x01(\t\x12+\n\x04left\x18\x06 \x01(\x0b\x32\x1d.kalla.common.v1.RecipeSource\x12,\n\x05right\x18\x07 \x01(\x0b\x32\x1d.kalla.common.v1.RecipeSource\x12.\n\x07lookups\x18\x08 \x03(\x0b\x32\x1d.kalla.common.v1.RecipeSource\x12\x17\n\x0f\x61llow_quadratic\x18\t \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ckalla/common/v1/recipe.proto\x12\x0fkalla.common.v1\"j\n\x0cRecipeSource\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x10\n\x03uri\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06schema\x18\x04 \x03(\t\x12\x13\n\x0bprimary_key\x18\x05 \x03(\tB\x06\n\x04_uri\"\xb2\x02\n\x06Recipe\x12\x11\n\trecipe_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x11\n\tmatch_sql\x18\x04 \x01(\t\x12\x19\n\x11match_description\x18\x05 \x01(\t\x12+\n\x04left\x18\x06 \x01(\x0b\x32\x1d.kalla.common.v1.RecipeSource\x12,\n\x05right\x18\x07 \x01(\x0b\x32\x1d.kalla.common.v1.RecipeSource\x12.\n\x07lookups\x18\x08 \x03(\x0b\x32\x1d.kalla.common.v1.RecipeSource\x12\x17\n\x0f\x61llow_quadratic\x18\t \x01(\x08\x12\x14\n\x07witness\x18\n \x01(\x08H\x00\x88\x01\x01\x42\n\n\x08_witnessb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECIPESOURCE']._serialized_start=49
   _globals['_RECIPESOURCE']._serialized_end=155
   _globals['_RECIPE']._serialized_start=158
-  _globals['_RECIPE']._serialized_end=430
+  _globals['_RECIPE']._serialized_end=464
 # @@protoc_insertion_point(module_scope)

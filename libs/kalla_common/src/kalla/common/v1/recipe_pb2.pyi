@@ -11,10 +11,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    from typing import TypeAlias as _TypeAlias
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    from typing_extensions import TypeAlias as _TypeAlias
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -73,6 +73,7 @@ class Recipe(_message.Message):
     RIGHT_FIELD_NUMBER: _builtins.int
     LOOKUPS_FIELD_NUMBER: _builtins.int
     ALLOW_QUADRATIC_FIELD_NUMBER: _builtins.int
+    WITNESS_FIELD_NUMBER: _builtins.int
     recipe_id: _builtins.str
     name: _builtins.str
     description: _builtins.str
@@ -80,6 +81,8 @@ class Recipe(_message.Message):
     match_description: _builtins.str
     allow_quadratic: _builtins.bool
     """Run a plan that stays quadratic on large inputs instead of refusing it."""
+    witness: _builtins.bool
+    """Whether a second engine answers too; absent: as the runner's settings say."""
     @_builtins.property
     def left(self) -> Global___RecipeSource: ...
     @_builtins.property
@@ -100,11 +103,14 @@ class Recipe(_message.Message):
         right: Global___RecipeSource | None = ...,
         lookups: _abc.Iterable[Global___RecipeSource] | None = ...,
         allow_quadratic: _builtins.bool = ...,
+        witness: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "right", b"right"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_witness", b"_witness", "left", b"left", "right", b"right", "witness", b"witness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_quadratic", b"allow_quadratic", "description", b"description", "left", b"left", "lookups", b"lookups", "match_description", b"match_description", "match_sql", b"match_sql", "name", b"name", "recipe_id", b"recipe_id", "right", b"right"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_witness", b"_witness", "allow_quadratic", b"allow_quadratic", "description", b"description", "left", b"left", "lookups", b"lookups", "match_description", b"match_description", "match_sql", b"match_sql", "name", b"name", "recipe_id", b"recipe_id", "right", b"right", "witness", b"witness"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__witness: _TypeAlias = _typing.Literal["witness"]  # noqa: Y015
+    _WhichOneofArgType__witness: _TypeAlias = _typing.Literal["_witness", b"_witness"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__witness) -> _WhichOneofReturnType__witness | None: ...
 
 Global___Recipe: _TypeAlias = Recipe  # noqa: Y015

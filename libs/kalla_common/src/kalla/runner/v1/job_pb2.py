@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from kalla.common.v1 import source_pb2 as kalla_dot_common_dot_v1_dot_source__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19kalla/runner/v1/job.proto\x12\x0fkalla.runner.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ckalla/common/v1/source.proto\"\x1d\n\nPrimaryKey\x12\x0f\n\x07\x63olumns\x18\x01 \x03(\t\"\xc3\x02\n\x07JobSpec\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61llback_url\x18\x02 \x01(\t\x12\x11\n\tmatch_sql\x18\x03 \x01(\t\x12\x30\n\x07sources\x18\x04 \x03(\x0b\x32\x1f.kalla.common.v1.ResolvedSource\x12\x13\n\x0boutput_path\x18\x05 \x01(\t\x12?\n\x0cprimary_keys\x18\x06 \x03(\x0b\x32).kalla.runner.v1.JobSpec.PrimaryKeysEntry\x12\x17\n\x0f\x61llow_quadratic\x18\x07 \x01(\x08\x12\r\n\x05trial\x18\x08 \x01(\x08\x1aO\n\x10PrimaryKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.kalla.runner.v1.PrimaryKey:\x02\x38\x01\"\xfe\x01\n\x0bJobProgress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x10\n\x08progress\x18\x02 \x01(\x01\x12\x1a\n\rmatched_count\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\ntotal_left\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x18\n\x0btotal_right\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x13\n\x06source\x18\x06 \x01(\tH\x03\x88\x01\x01\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x10\n\x0e_matched_countB\r\n\x0b_total_leftB\x0e\n\x0c_total_rightB\t\n\x07_source\"\xc5\x02\n\x0fSideDiagnostics\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x12\n\ntotal_rows\x18\x02 \x01(\x03\x12\x14\n\x0cmatched_rows\x18\x03 \x01(\x03\x12\x16\n\x0eunmatched_rows\x18\x04 \x01(\x03\x12\x15\n\rnull_key_rows\x18\x05 \x01(\x03\x12\x16\n\x0e\x64uplicate_keys\x18\x06 \x01(\x03\x12\x1e\n\x16\x64uplicate_key_examples\x18\x07 \x03(\t\x12\x1b\n\x13would_match_trimmed\x18\x08 \x01(\x03\x12\x1f\n\x17would_match_case_folded\x18\t \x01(\x03\x12\x17\n\x0fshared_key_rows\x18\n \x01(\x03\x12\x1b\n\x13shared_key_examples\x18\x0b \x03(\t\x12\x1e\n\x16would_match_normalized\x18\x0c \x01(\x03\"a\n\x0bOutputPaths\x12\x0f\n\x07matched\x18\x01 \x01(\t\x12\x16\n\x0eunmatched_left\x18\x02 \x01(\t\x12\x17\n\x0funmatched_right\x18\x03 \x01(\t\x12\x10\n\x08manifest\x18\x04 \x01(\t\"\x88\x02\n\tJobResult\x12\x15\n\rmatched_count\x18\x01 \x01(\x03\x12\x1c\n\x14unmatched_left_count\x18\x02 \x01(\x03\x12\x1d\n\x15unmatched_right_count\x18\x03 \x01(\x03\x12\x32\n\x0coutput_paths\x18\x04 \x01(\x0b\x32\x1c.kalla.runner.v1.OutputPaths\x12.\n\x04left\x18\x05 \x01(\x0b\x32 .kalla.runner.v1.SideDiagnostics\x12/\n\x05right\x18\x06 \x01(\x0b\x32 .kalla.runner.v1.SideDiagnostics\x12\x12\n\nmatch_path\x18\x07 \x01(\t\")\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xd6\x02\n\x03Job\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.kalla.runner.v1.JobState\x12\x33\n\x08progress\x18\x03 \x01(\x0b\x32\x1c.kalla.runner.v1.JobProgressH\x00\x88\x01\x01\x12/\n\x06result\x18\x04 \x01(\x0b\x32\x1a.kalla.runner.v1.JobResultH\x01\x88\x01\x01\x12-\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x19.kalla.runner.v1.JobErrorH\x02\x88\x01\x01\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0b\n\t_progressB\t\n\x07_resultB\x08\n\x06_error*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19kalla/runner/v1/job.proto\x12\x0fkalla.runner.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ckalla/common/v1/source.proto\"\x1d\n\nPrimaryKey\x12\x0f\n\x07\x63olumns\x18\x01 \x03(\t\"\xe5\x02\n\x07JobSpec\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x14\n\x0c\x63\x61llback_url\x18\x02 \x01(\t\x12\x11\n\tmatch_sql\x18\x03 \x01(\t\x12\x30\n\x07sources\x18\x04 \x03(\x0b\x32\x1f.kalla.common.v1.ResolvedSource\x12\x13\n\x0boutput_path\x18\x05 \x01(\t\x12?\n\x0cprimary_keys\x18\x06 \x03(\x0b\x32).kalla.runner.v1.JobSpec.PrimaryKeysEntry\x12\x17\n\x0f\x61llow_quadratic\x18\x07 \x01(\x08\x12\r\n\x05trial\x18\x08 \x01(\x08\x12\x14\n\x07witness\x18\t \x01(\x08H\x00\x88\x01\x01\x1aO\n\x10PrimaryKeysEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.kalla.runner.v1.PrimaryKey:\x02\x38\x01\x42\n\n\x08_witness\"\xfe\x01\n\x0bJobProgress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x10\n\x08progress\x18\x02 \x01(\x01\x12\x1a\n\rmatched_count\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x17\n\ntotal_left\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x18\n\x0btotal_right\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x13\n\x06source\x18\x06 \x01(\tH\x03\x88\x01\x01\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x10\n\x0e_matched_countB\r\n\x0b_total_leftB\x0e\n\x0c_total_rightB\t\n\x07_source\"\xc5\x02\n\x0fSideDiagnostics\x12\r\n\x05\x61lias\x18\x01 \x01(\t\x12\x12\n\ntotal_rows\x18\x02 \x01(\x03\x12\x14\n\x0cmatched_rows\x18\x03 \x01(\x03\x12\x16\n\x0eunmatched_rows\x18\x04 \x01(\x03\x12\x15\n\rnull_key_rows\x18\x05 \x01(\x03\x12\x16\n\x0e\x64uplicate_keys\x18\x06 \x01(\x03\x12\x1e\n\x16\x64uplicate_key_examples\x18\x07 \x03(\t\x12\x1b\n\x13would_match_trimmed\x18\x08 \x01(\x03\x12\x1f\n\x17would_match_case_folded\x18\t \x01(\x03\x12\x17\n\x0fshared_key_rows\x18\n \x01(\x03\x12\x1b\n\x13shared_key_examples\x18\x0b \x03(\t\x12\x1e\n\x16would_match_normalized\x18\x0c \x01(\x03\"a\n\x0bOutputPaths\x12\x0f\n\x07matched\x18\x01 \x01(\t\x12\x16\n\x0eunmatched_left\x18\x02 \x01(\t\x12\x17\n\x0funmatched_right\x18\x03 \x01(\t\x12\x10\n\x08manifest\x18\x04 \x01(\t\"\xaa\x03\n\rWitnessReport\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\x13\n\x06reason\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x1a\n\rmatched_count\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12!\n\x14unmatched_left_count\x18\x06 \x01(\x03H\x02\x88\x01\x01\x12\"\n\x15unmatched_right_count\x18\x07 \x01(\x03H\x03\x88\x01\x01\x12\x19\n\x0cmatched_hash\x18\x08 \x01(\tH\x04\x88\x01\x01\x12 \n\x13unmatched_left_hash\x18\t \x01(\tH\x05\x88\x01\x01\x12!\n\x14unmatched_right_hash\x18\n \x01(\tH\x06\x88\x01\x01\x42\t\n\x07_reasonB\x10\n\x0e_matched_countB\x17\n\x15_unmatched_left_countB\x18\n\x16_unmatched_right_countB\x0f\n\r_matched_hashB\x16\n\x14_unmatched_left_hashB\x17\n\x15_unmatched_right_hash\"\xca\x02\n\tJobResult\x12\x15\n\rmatched_count\x18\x01 \x01(\x03\x12\x1c\n\x14unmatched_left_count\x18\x02 \x01(\x03\x12\x1d\n\x15unmatched_right_count\x18\x03 \x01(\x03\x12\x32\n\x0coutput_paths\x18\x04 \x01(\x0b\x32\x1c.kalla.runner.v1.OutputPaths\x12.\n\x04left\x18\x05 \x01(\x0b\x32 .kalla.runner.v1.SideDiagnostics\x12/\n\x05right\x18\x06 \x01(\x0b\x32 .kalla.runner.v1.SideDiagnostics\x12\x12\n\nmatch_path\x18\x07 \x01(\t\x12\x34\n\x07witness\x18\x08 \x01(\x0b\x32\x1e.kalla.runner.v1.WitnessReportH\x00\x88\x01\x01\x42\n\n\x08_witness\")\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xd6\x02\n\x03Job\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.kalla.runner.v1.JobState\x12\x33\n\x08progress\x18\x03 \x01(\x0b\x32\x1c.kalla.runner.v1.JobProgressH\x00\x88\x01\x01\x12/\n\x06result\x18\x04 \x01(\x0b\x32\x1a.kalla.runner.v1.JobResultH\x01\x88\x01\x01\x12-\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x19.kalla.runner.v1.JobErrorH\x02\x88\x01\x01\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0b\n\t_progressB\t\n\x07_resultB\x08\n\x06_error*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,24 +35,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOBSPEC_PRIMARYKEYSENTRY']._loaded_options = None
   _globals['_JOBSPEC_PRIMARYKEYSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBSTATE']._serialized_start=1806
-  _globals['_JOBSTATE']._serialized_end=1960
+  _globals['_JOBSTATE']._serialized_start=2335
+  _globals['_JOBSTATE']._serialized_end=2489
   _globals['_PRIMARYKEY']._serialized_start=109
   _globals['_PRIMARYKEY']._serialized_end=138
   _globals['_JOBSPEC']._serialized_start=141
-  _globals['_JOBSPEC']._serialized_end=464
-  _globals['_JOBSPEC_PRIMARYKEYSENTRY']._serialized_start=385
-  _globals['_JOBSPEC_PRIMARYKEYSENTRY']._serialized_end=464
-  _globals['_JOBPROGRESS']._serialized_start=467
-  _globals['_JOBPROGRESS']._serialized_end=721
-  _globals['_SIDEDIAGNOSTICS']._serialized_start=724
-  _globals['_SIDEDIAGNOSTICS']._serialized_end=1049
-  _globals['_OUTPUTPATHS']._serialized_start=1051
-  _globals['_OUTPUTPATHS']._serialized_end=1148
-  _globals['_JOBRESULT']._serialized_start=1151
-  _globals['_JOBRESULT']._serialized_end=1415
-  _globals['_JOBERROR']._serialized_start=1417
-  _globals['_JOBERROR']._serialized_end=1458
-  _globals['_JOB']._serialized_start=1461
-  _globals['_JOB']._serialized_end=1803
+  _globals['_JOBSPEC']._serialized_end=498
+  _globals['_JOBSPEC_PRIMARYKEYSENTRY']._serialized_start=407
+  _globals['_JOBSPEC_PRIMARYKEYSENTRY']._serialized_end=486
+  _globals['_JOBPROGRESS']._serialized_start=501
+  _globals['_JOBPROGRESS']._serialized_end=755
+  _globals['_SIDEDIAGNOSTICS']._serialized_start=758
+  _globals['_SIDEDIAGNOSTICS']._serialized_end=1083
+  _globals['_OUTPUTPATHS']._serialized_start=1085
+  _globals['_OUTPUTPATHS']._serialized_end=1182
+  _globals['_WITNESSREPORT']._serialized_start=1185
+  _globals['_WITNESSREPORT']._serialized_end=1611
+  _globals['_JOBRESULT']._serialized_start=1614
+  _globals['_JOBRESULT']._serialized_end=1944
+  _globals['_JOBERROR']._serialized_start=1946
+  _globals['_JOBERROR']._serialized_end=1987
+  _globals['_JOB']._serialized_start=1990
+  _globals['_JOB']._serialized_end=2332
 # @@protoc_insertion_point(module_scope)

@@ -102,6 +102,7 @@ class JobSpec(_message.Message):
     PRIMARY_KEYS_FIELD_NUMBER: _builtins.int
     ALLOW_QUADRATIC_FIELD_NUMBER: _builtins.int
     TRIAL_FIELD_NUMBER: _builtins.int
+    WITNESS_FIELD_NUMBER: _builtins.int
     run_id: _builtins.str
     callback_url: _builtins.str
     """HTTP base for progress, complete and error callbacks; empty: none."""
@@ -111,6 +112,8 @@ class JobSpec(_message.Message):
     allow_quadratic: _builtins.bool
     trial: _builtins.bool
     """A trial: output_path is empty, the runner keeps the outputs until DiscardTrial or an hour is over."""
+    witness: _builtins.bool
+    """Whether a second engine answers too; absent: as the runner's settings say."""
     @_builtins.property
     def sources(self) -> _containers.RepeatedCompositeFieldContainer[_source_pb2.ResolvedSource]:
         """The first is the left source, the second the right, the rest look-up tables."""
@@ -128,12 +131,15 @@ class JobSpec(_message.Message):
         primary_keys: _abc.Mapping[_builtins.str, Global___PrimaryKey] | None = ...,
         allow_quadratic: _builtins.bool = ...,
         trial: _builtins.bool = ...,
+        witness: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_witness", b"_witness", "witness", b"witness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_quadratic", b"allow_quadratic", "callback_url", b"callback_url", "match_sql", b"match_sql", "output_path", b"output_path", "primary_keys", b"primary_keys", "run_id", b"run_id", "sources", b"sources", "trial", b"trial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_witness", b"_witness", "allow_quadratic", b"allow_quadratic", "callback_url", b"callback_url", "match_sql", b"match_sql", "output_path", b"output_path", "primary_keys", b"primary_keys", "run_id", b"run_id", "sources", b"sources", "trial", b"trial", "witness", b"witness"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__witness: _TypeAlias = _typing.Literal["witness"]  # noqa: Y015
+    _WhichOneofArgType__witness: _TypeAlias = _typing.Literal["_witness", b"_witness"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__witness) -> _WhichOneofReturnType__witness | None: ...
 
 Global___JobSpec: _TypeAlias = JobSpec  # noqa: Y015
 
@@ -290,6 +296,85 @@ class OutputPaths(_message.Message):
 Global___OutputPaths: _TypeAlias = OutputPaths  # noqa: Y015
 
 @_typing.final
+class WitnessReport(_message.Message):
+    """What a second engine found for the same question on the same rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    MATCHED_COUNT_FIELD_NUMBER: _builtins.int
+    UNMATCHED_LEFT_COUNT_FIELD_NUMBER: _builtins.int
+    UNMATCHED_RIGHT_COUNT_FIELD_NUMBER: _builtins.int
+    MATCHED_HASH_FIELD_NUMBER: _builtins.int
+    UNMATCHED_LEFT_HASH_FIELD_NUMBER: _builtins.int
+    UNMATCHED_RIGHT_HASH_FIELD_NUMBER: _builtins.int
+    status: _builtins.str
+    """agreed or not_possible."""
+    reason: _builtins.str
+    """Why it was not possible."""
+    engine: _builtins.str
+    """Name and version of the engine."""
+    seconds: _builtins.float
+    matched_count: _builtins.int
+    """The figures that both engines have: rows, and a hash over all keys of each output."""
+    unmatched_left_count: _builtins.int
+    unmatched_right_count: _builtins.int
+    matched_hash: _builtins.str
+    unmatched_left_hash: _builtins.str
+    unmatched_right_hash: _builtins.str
+    def __init__(
+        self,
+        *,
+        status: _builtins.str = ...,
+        reason: _builtins.str | None = ...,
+        engine: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+        matched_count: _builtins.int | None = ...,
+        unmatched_left_count: _builtins.int | None = ...,
+        unmatched_right_count: _builtins.int | None = ...,
+        matched_hash: _builtins.str | None = ...,
+        unmatched_left_hash: _builtins.str | None = ...,
+        unmatched_right_hash: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "_matched_hash", b"_matched_hash", "_reason", b"_reason", "_unmatched_left_count", b"_unmatched_left_count", "_unmatched_left_hash", b"_unmatched_left_hash", "_unmatched_right_count", b"_unmatched_right_count", "_unmatched_right_hash", b"_unmatched_right_hash", "matched_count", b"matched_count", "matched_hash", b"matched_hash", "reason", b"reason", "unmatched_left_count", b"unmatched_left_count", "unmatched_left_hash", b"unmatched_left_hash", "unmatched_right_count", b"unmatched_right_count", "unmatched_right_hash", b"unmatched_right_hash"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "_matched_hash", b"_matched_hash", "_reason", b"_reason", "_unmatched_left_count", b"_unmatched_left_count", "_unmatched_left_hash", b"_unmatched_left_hash", "_unmatched_right_count", b"_unmatched_right_count", "_unmatched_right_hash", b"_unmatched_right_hash", "engine", b"engine", "matched_count", b"matched_count", "matched_hash", b"matched_hash", "reason", b"reason", "seconds", b"seconds", "status", b"status", "unmatched_left_count", b"unmatched_left_count", "unmatched_left_hash", b"unmatched_left_hash", "unmatched_right_count", b"unmatched_right_count", "unmatched_right_hash", b"unmatched_right_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__matched_count: _TypeAlias = _typing.Literal["matched_count"]  # noqa: Y015
+    _WhichOneofArgType__matched_count: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count"]  # noqa: Y015
+    _WhichOneofReturnType__matched_hash: _TypeAlias = _typing.Literal["matched_hash"]  # noqa: Y015
+    _WhichOneofArgType__matched_hash: _TypeAlias = _typing.Literal["_matched_hash", b"_matched_hash"]  # noqa: Y015
+    _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
+    _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__unmatched_left_count: _TypeAlias = _typing.Literal["unmatched_left_count"]  # noqa: Y015
+    _WhichOneofArgType__unmatched_left_count: _TypeAlias = _typing.Literal["_unmatched_left_count", b"_unmatched_left_count"]  # noqa: Y015
+    _WhichOneofReturnType__unmatched_left_hash: _TypeAlias = _typing.Literal["unmatched_left_hash"]  # noqa: Y015
+    _WhichOneofArgType__unmatched_left_hash: _TypeAlias = _typing.Literal["_unmatched_left_hash", b"_unmatched_left_hash"]  # noqa: Y015
+    _WhichOneofReturnType__unmatched_right_count: _TypeAlias = _typing.Literal["unmatched_right_count"]  # noqa: Y015
+    _WhichOneofArgType__unmatched_right_count: _TypeAlias = _typing.Literal["_unmatched_right_count", b"_unmatched_right_count"]  # noqa: Y015
+    _WhichOneofReturnType__unmatched_right_hash: _TypeAlias = _typing.Literal["unmatched_right_hash"]  # noqa: Y015
+    _WhichOneofArgType__unmatched_right_hash: _TypeAlias = _typing.Literal["_unmatched_right_hash", b"_unmatched_right_hash"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_count) -> _WhichOneofReturnType__matched_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__matched_hash) -> _WhichOneofReturnType__matched_hash | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unmatched_left_count) -> _WhichOneofReturnType__unmatched_left_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unmatched_left_hash) -> _WhichOneofReturnType__unmatched_left_hash | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unmatched_right_count) -> _WhichOneofReturnType__unmatched_right_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unmatched_right_hash) -> _WhichOneofReturnType__unmatched_right_hash | None: ...
+
+Global___WitnessReport: _TypeAlias = WitnessReport  # noqa: Y015
+
+@_typing.final
 class JobResult(_message.Message):
     """The end of a completed job."""
 
@@ -302,6 +387,7 @@ class JobResult(_message.Message):
     LEFT_FIELD_NUMBER: _builtins.int
     RIGHT_FIELD_NUMBER: _builtins.int
     MATCH_PATH_FIELD_NUMBER: _builtins.int
+    WITNESS_FIELD_NUMBER: _builtins.int
     matched_count: _builtins.int
     unmatched_left_count: _builtins.int
     unmatched_right_count: _builtins.int
@@ -313,6 +399,10 @@ class JobResult(_message.Message):
     def left(self) -> Global___SideDiagnostics: ...
     @_builtins.property
     def right(self) -> Global___SideDiagnostics: ...
+    @_builtins.property
+    def witness(self) -> Global___WitnessReport:
+        """Absent where none was asked."""
+
     def __init__(
         self,
         *,
@@ -323,12 +413,15 @@ class JobResult(_message.Message):
         left: Global___SideDiagnostics | None = ...,
         right: Global___SideDiagnostics | None = ...,
         match_path: _builtins.str = ...,
+        witness: Global___WitnessReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "output_paths", b"output_paths", "right", b"right"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_witness", b"_witness", "left", b"left", "output_paths", b"output_paths", "right", b"right", "witness", b"witness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "match_path", b"match_path", "matched_count", b"matched_count", "output_paths", b"output_paths", "right", b"right", "unmatched_left_count", b"unmatched_left_count", "unmatched_right_count", b"unmatched_right_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_witness", b"_witness", "left", b"left", "match_path", b"match_path", "matched_count", b"matched_count", "output_paths", b"output_paths", "right", b"right", "unmatched_left_count", b"unmatched_left_count", "unmatched_right_count", b"unmatched_right_count", "witness", b"witness"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__witness: _TypeAlias = _typing.Literal["witness"]  # noqa: Y015
+    _WhichOneofArgType__witness: _TypeAlias = _typing.Literal["_witness", b"_witness"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__witness) -> _WhichOneofReturnType__witness | None: ...
 
 Global___JobResult: _TypeAlias = JobResult  # noqa: Y015
 

@@ -17,14 +17,18 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.csv.bytes_in import ReadInto, open_bytes
 from kalla_runner.connectors.csv.records import QUOTE, MalformedError
 from kalla_runner.pinned import PinnedBytes
 
-_MOST_BYTES: Final = 2**31 - 2**20
-"""Arrow's parser takes blocks of up to 2 GiB, so no single row may be longer."""
+MOST_ROW_BYTES: Final = 1 << 26
+"""A row is held in memory whole, in every lane; a longer one is a quote that nobody closed, or an attack."""
+_MOST_SIMPLE_BYTES: Final = 1 << 24
+_STRETCHES: Final = 64
+_TOO_LONG: Final = (
+    f"begins a row of more than {MOST_ROW_BYTES >> 20} MB or opens a quote that is never closed"
+)
 _COUNT_BYTES: Final = 1 << 18
 """Quotes are counted in pieces that stay in the processor's cache."""
 
@@ -64,8 +68,8 @@ def read_blocks(
 
     Raises:
         UnprovenError: the simple rule does not hold; only if not `strict`.
-        MalformedError: the strict rules do not hold; its position counts from the last block's end.
-        KallaError: INVALID_DATA for a row of 2 GiB.
+        MalformedError: the strict rules do not hold, or a row is longer than MOST_ROW_BYTES; its position
+            counts from the last block's end.
     """
     buffer = bytearray(block_size)
     kept = 0
@@ -83,16 +87,18 @@ def read_blocks(
         kept = filled - cut
         if cut:
             buffer[:kept] = buffer[cut:filled]
-        if kept > len(buffer) // 2:
+        if kept > _MOST_SIMPLE_BYTES and not strict:
+            # A quote within a field hides the row ends behind it; and all quotes of a block are listed.
+            raise UnprovenError
+        if kept > MOST_ROW_BYTES:
+            raise MalformedError(0, _TOO_LONG)
+        if kept > len(buffer) // 2 and len(buffer) <= MOST_ROW_BYTES:
             buffer = _grown(buffer, kept)
 
 
 def _grown(buffer: bytearray, kept: int) -> bytearray:
-    if len(buffer) >= _MOST_BYTES:
-        raise KallaError(
-            Code.INVALID_DATA, "A row is longer than 2 GB, or a quote is opened and never closed."
-        )
-    grown = bytearray(min(2 * len(buffer), _MOST_BYTES))
+    # One byte more than a row may have: a longer one fills it.
+    grown = bytearray(max(len(buffer), min(2 * len(buffer), MOST_ROW_BYTES + 1)))
     grown[:kept] = buffer[:kept]
     return grown
 
@@ -130,13 +136,25 @@ def _cut_outside(buffer: bytearray, filled: int, quotes: npt.NDArray[np.intp]) -
     # Before, between and behind the quoted stretches: from the back, the first that holds a line end.
     opened = len(quotes) if len(quotes) % 2 == 0 else len(quotes) - 1
     high = filled if opened == len(quotes) else int(quotes[-1])
-    while True:
+    for _ in range(_STRETCHES):
         low = int(quotes[opened - 1]) + 1 if opened else 0
         cut = _row_end(buffer, low, high, last=high < filled)
         if cut or not opened:
             return cut
         opened -= 2
         high = int(quotes[opened])
+    return _far_cut_outside(buffer, high, quotes[: opened + 1])
+
+
+def _far_cut_outside(buffer: bytearray, high: int, quotes: npt.NDArray[np.intp]) -> int:
+    """The same below `high`, at one go: a row may hold millions of quotes."""
+    data = np.frombuffer(buffer, np.uint8, high)
+    for end in (b"\n", b"\r"):
+        ends = np.flatnonzero(data == end[0])
+        outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
+        if len(outside):
+            return int(outside[-1]) + 1
+    return 0
 
 
 def _prove(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp], delimiter: bytes) -> None:
@@ -161,11 +179,13 @@ def _border(delimiter: bytes) -> npt.NDArray[np.bool_]:
 @cache
 def _quoted_field(delimiter: bytes) -> re.Pattern[bytes]:
     """A quoted field at a field's start; its group is the closing quote, empty if there is none."""
-    return re.compile(rb"(?<![^\r\n" + re.escape(delimiter) + rb'])"[^"]*(?:""[^"]*)*("?)')
+    return re.compile(rb"(?<![^\r\n" + re.escape(delimiter) + rb'])"[^"]*+(?:""[^"]*+)*+("?)')
 
 
 def _strict_cut(buffer: bytearray, filled: int, delimiter: bytes, *, last: bool) -> tuple[int, bool]:
     """By the strict rules: a quote within an unquoted field is a letter like any other."""
+    if buffer.find(b'"', 0, filled) < 0:
+        return (filled if last else _row_end(buffer, 0, filled, last=False)), False
     border = b"\r\n" + delimiter
     cut, low = 0, 0
     quoted = False

@@ -64,7 +64,7 @@ def read_dialect(read_head: Callable[[int], bytes], name: str, vouched: Collecti
             return _dialect(head, *record, name)
         if size >= _LONGEST_HEADER:
             raise KallaError(Code.INVALID_DATA, f"The header of {name} does not end within 64 MB.")
-        size *= 8
+        size = min(8 * size, _LONGEST_HEADER)
 
 
 def _check_names(

@@ -21,6 +21,8 @@ from kalla_runner.connectors.search.address import Product, SearchAddress
 
 CONNECTIONS: Final = 16
 SECONDS: Final = 60.0
+FIRST_SECONDS: Final = 10.0
+"""For the first question, which costs a server nothing."""
 _JSON: Final = {"accept": "application/json", "content-type": "application/json"}
 """Plain JSON: a versioned media type would be refused by a server of another major version."""
 
@@ -45,9 +47,15 @@ class Client(Protocol):
     """A connected client of one engine; usable from several threads."""
 
     def ask(
-        self, method: str, path: str, parameters: Mapping[str, str] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        seconds: float = SECONDS,
     ) -> Answer:
-        """Send a request once.
+        """Send a request once, and wait so many seconds for its answer.
 
         Raises:
             UnansweredError: the server cannot be reached or did not answer in time.

@@ -44,14 +44,20 @@ class ElasticsearchClient:
         self._headers = headers_of(address)
 
     def ask(
-        self, method: str, path: str, parameters: Mapping[str, str] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        seconds: float = SECONDS,
     ) -> Answer:
         """See Client."""
         target = f"{path}?{urlencode(parameters)}" if parameters else path
         content = None if body is None else dumps(body)
         try:
             meta, text = self._transport.perform_request(
-                method, target, body=content, headers=self._headers, max_retries=0, request_timeout=SECONDS
+                method, target, body=content, headers=self._headers, max_retries=0, request_timeout=seconds
             )
         except elastic_transport.TlsError as error:
             raise UnansweredError(tls=True) from error

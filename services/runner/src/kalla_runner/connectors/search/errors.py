@@ -17,6 +17,7 @@ _UNAUTHENTICATED: Final = 401
 _FORBIDDEN: Final = 403
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
+_ELSEWHERE: Final = range(300, 400)
 
 # The engines' names of errors: what each means to the person who runs a reconciliation.
 _BY_TYPE: Final[dict[str, tuple[Code, str]]] = {
@@ -75,6 +76,8 @@ def refused(answer: Answer, address: SearchAddress, what: str) -> KallaError:
 
 
 def _by_status(status: int) -> tuple[Code, str]:
+    if status in _ELSEWHERE:
+        return Code.SOURCE_UNREACHABLE, "the server names another address; write that one in the URI"
     if status == _FORBIDDEN:
         return Code.ACCESS_DENIED, "the user lacks a permission"
     if status == _TOO_MANY:

@@ -38,13 +38,23 @@ class OpenSearchClient:
         self._headers = headers_of(address)
 
     def ask(
-        self, method: str, path: str, parameters: Mapping[str, str] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str] | None = None,
+        body: Any = None,
+        *,
+        seconds: float = SECONDS,
     ) -> Answer:
         """See Client."""
         content = None if body is None else dumps(body)
         try:
             text = self._transport.perform_request(
-                method, path, params=dict(parameters or {}), body=content, headers=self._headers
+                method,
+                path,
+                params={**(parameters or {}), "request_timeout": seconds},
+                body=content,
+                headers=self._headers,
             )
         except opensearchpy.exceptions.SSLError as error:
             raise UnansweredError(tls=True) from error

@@ -16,7 +16,14 @@ from typing import Any, Final, NoReturn
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.connectors.search.address import Product, SearchAddress
-from kalla_runner.connectors.search.clients import Answer, Client, UnansweredError, connect, path_of
+from kalla_runner.connectors.search.clients import (
+    FIRST_SECONDS,
+    Answer,
+    Client,
+    UnansweredError,
+    connect,
+    path_of,
+)
 from kalla_runner.connectors.search.errors import BUSY, refused, unanswered
 from kalla_runner.connectors.search.json_text import Parse, loads
 
@@ -46,7 +53,7 @@ class Server:
             KallaError: INVALID_URI for the other product, SOURCE_UNREACHABLE, ACCESS_DENIED.
         """
         try:
-            answer = self._client.ask("GET", "/")
+            answer = self._client.ask("GET", "/", seconds=FIRST_SECONDS)
         except UnansweredError as error:
             raise unanswered(error, self.address) from error
         if answer.status == _FORBIDDEN:

@@ -40,8 +40,17 @@ _MOST_COLUMNS = 1_500
 _BRACKETS = "Joins in brackets are not available: write them in a row."
 
 
-def resolve(query: exp.Query, tables: Sequence[Table], text: str, typer: Typer) -> tuple[Columns, Resolution]:
+def resolve(
+    query: exp.Query, tables: Sequence[Table], text: str, typer: Typer, *, as_written: bool = False
+) -> tuple[Columns, Resolution]:
     """Resolve all names of `query`, in place.
+
+    Args:
+        query: its syntax tree.
+        tables: the sources.
+        text: its text, for the positions of problems.
+        typer: says the types of expressions.
+        as_written: leave out what is rewritten only for the match engine's sake.
 
     Returns:
         Its output columns, in order; and what was found, problems included.
@@ -50,8 +59,9 @@ def resolve(query: exp.Query, tables: Sequence[Table], text: str, typer: Typer) 
         if not literal.is_string and any(c in literal.name for c in "eE"):
             # An exponent would make a decimal of negative scale, which few readers know.
             literal.set("this", plain_number(literal.name))
-    widen_literals(query)
-    resolver = _Resolver(tables, Resolution(text), typer)
+    if not as_written:
+        widen_literals(query)
+    resolver = _Resolver(tables, Resolution(text), typer, as_written)
     outputs = resolver.query(query, None, {})
     return outputs, resolver.found
 
@@ -61,6 +71,7 @@ class _Resolver:
     tables: Sequence[Table]
     found: Resolution
     typer: Typer
+    as_written: bool
     instances: int = 0
     gatherings: dict[str, int] = field(default_factory=dict)
     """A number for each order and filter by which array_agg gathers."""
@@ -174,10 +185,11 @@ class _Resolver:
                 if key != "where":
                     self._replace_output_names(part, scope, inputs_first=key != "order")
                 self._bind(part, scope, ctes)
-        settle_calls(scope, self.found, self.typer)
-        widen_dates(scope, self.found, self.typer)
-        make_arithmetic_exact(scope, self.found, self.typer)
-        make_rounding_exact(scope, self.found, self.typer)
+        if not self.as_written:
+            settle_calls(scope, self.found, self.typer)
+            widen_dates(scope, self.found, self.typer)
+            make_arithmetic_exact(scope, self.found, self.typer)
+            make_rounding_exact(scope, self.found, self.typer)
         scope.outputs = self._outputs(scope)
         self.found.scopes.append(scope)
         return scope.outputs
