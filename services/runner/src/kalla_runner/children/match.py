@@ -33,9 +33,7 @@ def match_staged(task: MatchTask, report: Callable[[JobProgress], None]) -> JobR
     tables = staged.tables
     infos = [_info(table, spec.primary_keys.get(table.alias, ())) for table in tables]
     with killed_in_time():
-        plan = plan_match(
-            spec.match_sql, infos[0], infos[1], infos[2:], allow_quadratic=spec.allow_quadratic
-        )
+        plan = plan_match(spec.match_sql, infos[0], infos[1], infos[2:], allow_quadratic=spec.allow_quadratic)
 
     def progress(fraction: float, matched: int) -> None:
         report(JobProgress("matching", fraction, matched, tables[0].row_count, tables[1].row_count))

@@ -35,9 +35,7 @@ def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None
     _widen_sums([n for n in parts if isinstance(n, exp.Anonymous) and n.name.lower() in _SUMS], found, typer)
     for case in reversed([n for n in parts if isinstance(n, exp.Case)]):
         _widen_results(case, found, typer)
-    nodes = [
-        n for n in parts if isinstance(n, (*_OPERATIONS, exp.Mod)) and literal_text(n) is None
-    ]
+    nodes = [n for n in parts if isinstance(n, (*_OPERATIONS, exp.Mod)) and literal_text(n) is None]
     # What has no type for the engine is reported by those who need it.
     types = iter(typer.types([o for node in nodes for o in _operands(node)], found, quiet=True))
     typed = [(node, [next(types) for _ in _operands(node)]) for node in nodes]

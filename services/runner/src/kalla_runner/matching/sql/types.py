@@ -99,7 +99,16 @@ _HOLE: Final = re.compile("\ue000(\\d+)\ue001")
 """Marks an operand in a question's text by characters that no SQL word has."""
 _PARTS: Final = (
     *(exp.If, exp.Order, exp.Ordered, exp.Distinct, exp.Where, exp.WindowSpec, exp.Slice, exp.Identifier),
-    *(exp.DataType, exp.DataTypeParam, exp.Var, exp.Star, exp.Literal, exp.Null, exp.Boolean, exp.IntervalSpan),
+    *(
+        exp.DataType,
+        exp.DataTypeParam,
+        exp.Var,
+        exp.Star,
+        exp.Literal,
+        exp.Null,
+        exp.Boolean,
+        exp.IntervalSpan,
+    ),
 )
 """Nodes that are a part of an operation, and no value of their own."""
 _AROUND_CALLS: Final = (exp.Window, exp.Filter, exp.WithinGroup, exp.IgnoreNulls, exp.RespectNulls)
