@@ -60,7 +60,7 @@ DUCKDB: Final[dict[tuple[str, int], Oracle]] = {
     ("var_pop", 0): "var_pop({0}::DOUBLE)",
     ("ilike", 0): "{0} ILIKE {1} ESCAPE '\\'",
     ("/", 0): Reason("its quotient of decimals is a float"),
-    ("/", 1): "{0}::DOUBLE / nullif({1}::DOUBLE, 0)",
+    ("/", 1): "{0}::DOUBLE / {1}::DOUBLE",
     ("+", 1): "{0}::DOUBLE + {1}::DOUBLE",
     ("-", 1): "{0}::DOUBLE - {1}::DOUBLE",
     ("*", 1): "{0}::DOUBLE * {1}::DOUBLE",
