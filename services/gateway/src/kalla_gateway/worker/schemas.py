@@ -6,16 +6,17 @@ from decimal import Decimal
 from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
+from kalla_gateway.rest.schemas import TEXT, whole
 from kalla_gateway.runs.service import Completion, Progress
 
 _RUN_ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 
 MAX_COUNT = 2**53 - 1
 """Every JSON reader holds integers up to here exactly."""
-RunId = Annotated[str, Field(min_length=1)]
-Count = Annotated[StrictInt, Field(ge=0, le=MAX_COUNT)]
+RunId = Annotated[str, Field(min_length=1, json_schema_extra=TEXT)]
+Count = Annotated[StrictInt, Field(ge=0, le=MAX_COUNT), BeforeValidator(whole)]
 
 
 class ProgressReport(BaseModel):
@@ -112,7 +113,7 @@ class ErrorReport(BaseModel):
     """A run has failed, or was cancelled (code CANCELLED)."""
 
     run_id: RunId
-    error: str
+    error: Annotated[str, Field(json_schema_extra=TEXT)]
     code: str | None = None
 
     model_config = ConfigDict(
