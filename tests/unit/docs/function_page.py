@@ -1,4 +1,4 @@
-"""The page docs/functions.md, written from the catalogue; `python -m tests.unit.docs.function_page` writes it."""
+"""docs/functions.md, written from the catalogue by `python -m tests.unit.docs.function_page`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ PAGE: Final = Path(__file__).parents[3] / "docs" / "functions.md"
 _HEAD: Final = """\
 # Functions and operators
 
-`match_sql` may use what is listed here and nothing else; any other name is refused with what to write in its place.
-Each is tested over all its types, scales, NULLs and edge values against DuckDB and PostgreSQL. A NULL argument makes
-the result NULL unless the meaning says otherwise. An argument marked `*` must be written out, not computed.
+`match_sql` may use what is listed here and nothing else; any other name is refused with what to write in its
+place. Each is tested over all its types, scales, NULLs and edge values against DuckDB and PostgreSQL. A NULL
+argument makes the result NULL unless the meaning says otherwise. An argument marked `*` must be written out,
+not computed.
 [When two rows match](matching.md) has the rules of division and of types.
 
 This page is written from the catalogue in the code: `python -m tests.unit.docs.function_page`.
@@ -83,8 +84,8 @@ def _casts() -> str:
         if source in CASTS[target]
     ]
     head = (
-        "## Casts\n\n`CAST(x AS type)` and `x::type`; `TRY_CAST` gives NULL where a cast is an error. Any other pair "
-        "is refused with what to write.\n\n"
+        "## Casts\n\n`CAST(x AS type)` and `x::type`; `TRY_CAST` gives NULL where a cast is an error. "
+        "Any other pair is refused with what to write.\n\n"
     )
     return head + _table(("To", "From", "What becomes of the value"), rows)
 

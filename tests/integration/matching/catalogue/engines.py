@@ -71,6 +71,8 @@ def plain(value: Any) -> Any:
         return value.astimezone(dt.UTC)
     if isinstance(value, list):
         return [plain(item) for item in value]
+    if isinstance(value, pa.MonthDayNano):
+        return dt.timedelta(days=value.days, microseconds=value.nanoseconds // 1000)
     return bytes(value) if isinstance(value, memoryview | bytearray) else value
 
 
@@ -107,7 +109,7 @@ def kalla(trial: Trial) -> list[Any]:
             frame = session_with({"l": part, "r": ids}).sql(made.sql)
             stated = {field.name: field.type for field in frame.schema()}["v"]
             found = frame.to_arrow_table().sort_by(made.output_columns[0])
-        except Exception as error:  # the engine raises what it likes; a panic of it is no Exception
+        except Exception as error:  # noqa: BLE001 - the engine raises what it likes; a panic is no Exception
             raise _EngineError(str(error)) from None
         assert found.column("v").type == stated, (trial.sql, found.column("v").type, stated)
         return [plain(value) for value in _python(found.column("v"))]
@@ -148,10 +150,11 @@ def _oracle_query(trial: Trial, sql: str, table: str) -> str:
     expression = sql.format(*names, all=", ".join(names))
     if trial.shape == "group":
         return (
-            f"SELECT (SELECT v FROM (SELECT {table}.k AS k, {expression} AS v FROM {table} GROUP BY {table}.k) g "  # noqa: S608
+            f"SELECT (SELECT v FROM (SELECT {table}.k AS k, {expression} AS v FROM {table} "
+            f"GROUP BY {table}.k) g "
             f"WHERE g.k = o.k) FROM {table} o ORDER BY o.id"
         )
-    return f"SELECT {expression} FROM {table} ORDER BY {table}.id"  # noqa: S608 - composed from the catalogue
+    return f"SELECT {expression} FROM {table} ORDER BY {table}.id"
 
 
 def in_postgres(connection: psycopg.Connection, trial: Trial, sql: str) -> list[Any]:

@@ -60,7 +60,7 @@ DUCKDB: Final[dict[tuple[str, int], Oracle]] = {
     ("var_pop", 0): "var_pop({0}::DOUBLE)",
     ("ilike", 0): "{0} ILIKE {1} ESCAPE '\\'",
     ("/", 0): Reason("its quotient of decimals is a float"),
-    ("/", 1): "{0}::DOUBLE / nullif({1}::DOUBLE, 0)",
+    ("/", 1): "{0}::DOUBLE / {1}::DOUBLE",
     ("+", 1): "{0}::DOUBLE + {1}::DOUBLE",
     ("-", 1): "{0}::DOUBLE - {1}::DOUBLE",
     ("*", 1): "{0}::DOUBLE * {1}::DOUBLE",
@@ -154,11 +154,10 @@ POSTGRES: Final[dict[str, Oracle | tuple[Oracle, ...]]] = {
     "array_element": "({0})[{1}]",
     "array_append": "array_append({0}, {1})",
     "array_concat": "{0} || {1}",
-    "array_distinct": (
-        "CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT x FROM (SELECT x, min(o) AS o FROM "
-        "unnest({0}) WITH ORDINALITY AS u(x, o) GROUP BY x) g ORDER BY o) END",
-    ),
-    "array_sort": "CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT x FROM unnest({0}) u(x) ORDER BY x NULLS FIRST) END",
+    "array_distinct": "CASE WHEN {0} IS NOT NULL THEN ARRAY(SELECT x FROM (SELECT x, min(o) AS o FROM "
+    "unnest({0}) WITH ORDINALITY AS u(x, o) GROUP BY x) g ORDER BY o) END",
+    "array_sort": "CASE WHEN {0} IS NOT NULL THEN "
+    "ARRAY(SELECT x FROM unnest({0}) u(x) ORDER BY x NULLS FIRST) END",
     "array_reverse": "array_reverse({0})",
     "array_min": "(SELECT min(x) FROM unnest({0}) u(x))",
     "array_max": "(SELECT max(x) FROM unnest({0}) u(x))",

@@ -1,4 +1,4 @@
-"""Values of every family that functions are tried on: zeros, signs, scales, widest numbers, odd texts and days."""
+"""Values that functions are tried on: zeros, signs, scales, the widest numbers, odd texts and days."""
 
 from __future__ import annotations
 
@@ -108,14 +108,14 @@ DATES: Final = Kind(
     ),
 )
 _MOMENTS: Final = (
-    dt.datetime(2024, 2, 29, 12, 30, 15, 123456),
-    dt.datetime(1, 1, 1),
-    dt.datetime(9999, 12, 31, 23, 59, 59, 999999),
-    dt.datetime(1969, 12, 31, 23, 59, 59, 500000),
-    dt.datetime(2024, 3, 31, 1, 30),
-    dt.datetime(2024, 10, 27, 0, 59, 59),
-    dt.datetime(2024, 10, 27, 1, 30),
-    dt.datetime(2024, 12, 30),
+    dt.datetime.fromisoformat("2024-02-29 12:30:15.123456"),
+    dt.datetime.fromisoformat("0001-01-01 00:00:00"),
+    dt.datetime.fromisoformat("9999-12-31 23:59:59.999999"),
+    dt.datetime.fromisoformat("1969-12-31 23:59:59.500000"),
+    dt.datetime.fromisoformat("2024-03-31 01:30:00"),
+    dt.datetime.fromisoformat("2024-10-27 00:59:59"),
+    dt.datetime.fromisoformat("2024-10-27 01:30:00"),
+    dt.datetime.fromisoformat("2024-12-30 00:00:00"),
 )
 TIMESTAMPS: Final = Kind(Family.TIMESTAMP, pa.timestamp("us"), "timestamp", "TIMESTAMP", (*_MOMENTS, None))
 ZONED: Final = Kind(

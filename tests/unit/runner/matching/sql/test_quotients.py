@@ -63,12 +63,11 @@ def test_decimals_keep_sixteen_digits_rounded_half_away_from_zero(
 @settings(max_examples=6)
 def test_long_decimals_are_exact_or_an_error(one: Decimal, two: Decimal) -> None:
     expected = rounded(one, two, 20)
-    try:
-        found = value("l.a / r.b", one, pa.decimal128(38, 10), two, pa.decimal128(38, 20))
-    except Exception as error:  # noqa: BLE001  # the engine raises what it likes
-        assert "verflow" in str(error)
+    if abs(expected) >= 10**18:
+        with pytest.raises(Exception, match="verflow"):
+            value("l.a / r.b", one, pa.decimal128(38, 10), two, pa.decimal128(38, 20))
         return
-    assert found == expected
+    assert value("l.a / r.b", one, pa.decimal128(38, 10), two, pa.decimal128(38, 20)) == expected
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kalla_runner.matching.sql.catalogue.entry import Entry, Family, Parameter, Signature
-from kalla_runner.matching.sql.catalogue.families import DATE, DAYS, INTEGER, MOMENT, PATTERN, TEXT, one
+from kalla_runner.matching.sql.catalogue.families import DATE, DAYS, INTEGER, PATTERN, TEXT, one
 
 _UNIT: Final = Parameter("unit", frozenset({Family.TEXT}), literal=True)
 _DAY: Final = Parameter("date", DAYS)

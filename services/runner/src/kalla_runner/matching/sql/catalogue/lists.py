@@ -77,7 +77,7 @@ LIST_FUNCTIONS: Final[tuple[Entry, ...]] = (
         (
             Signature(
                 (LIST, LIST),
-                duckdb="CASE WHEN {0} IS NOT NULL OR {1} IS NOT NULL THEN list_concat({0}, {1}) END",
+                duckdb="CASE WHEN coalesce({0}, {1}) IS NOT NULL THEN list_concat({0}, {1}) END",
                 alike=True,
             ),
         ),
@@ -125,7 +125,8 @@ LIST_FUNCTIONS: Final[tuple[Entry, ...]] = (
         (
             Signature(
                 (LIST, _ITEM),
-                duckdb="CASE WHEN {1} IS NOT NULL THEN list_filter({0}, lambda v: v IS DISTINCT FROM {1}) END",
+                duckdb="CASE WHEN {1} IS NOT NULL THEN "
+                "list_filter({0}, lambda v: v IS DISTINCT FROM {1}) END",
                 alike=True,
             ),
         ),

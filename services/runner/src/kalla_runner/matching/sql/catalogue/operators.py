@@ -118,7 +118,8 @@ OPERATORS: Final[tuple[Entry, ...]] = (
         (
             Signature(
                 (EXACT_NUMBER, EXACT_NUMBER),
-                duckdb="CASE WHEN {1} = 0 AND {0} IS NOT NULL THEN error('division by zero') ELSE {0} % {1} END",
+                duckdb="CASE WHEN {1} = 0 AND {0} IS NOT NULL "
+                "THEN error('division by zero') ELSE {0} % {1} END",
             ),
         ),
         form="{0} % {1}",

@@ -90,7 +90,8 @@ TEXT_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "Characters from a position, the first being 1; positions before it count as empty.",
         _gives("substr({0}, CASE WHEN {1} < 1 THEN 1 ELSE {1} END)", TEXT, _FROM),
         _gives(
-            "CASE WHEN {0} IS NULL OR {1} IS NULL OR {2} IS NULL THEN NULL WHEN {2} < 0 THEN error('negative count') WHEN {1} < 1 THEN "
+            "CASE WHEN {0} IS NULL OR {1} IS NULL OR {2} IS NULL THEN NULL "
+            "WHEN {2} < 0 THEN error('negative count') WHEN {1} < 1 THEN "
             "substr({0}, 1, CASE WHEN {1} + {2} > 1 THEN {1} + {2} - 1 ELSE 0 END) ELSE "
             "substr({0}, {1}, {2}) END",
             TEXT,
@@ -137,14 +138,16 @@ TEXT_FUNCTIONS: Final[tuple[Entry, ...]] = (
         "overlay",
         "Characters from a position, at least 1, replaced by another text.",
         _gives(
-            "CASE WHEN {2} < 1 AND {0} || {1} IS NOT NULL THEN error('position') ELSE substr({0}, 1, {2} - 1) || {1} || "
+            "CASE WHEN {2} < 1 AND {0} || {1} IS NOT NULL THEN error('position') "
+            "ELSE substr({0}, 1, {2} - 1) || {1} || "
             "substr({0}, {2} + length({1})) END",
             TEXT,
             _REPLACEMENT,
             _FROM,
         ),
         _gives(
-            "CASE WHEN {2} < 1 AND {0} || {1} || {3} IS NOT NULL THEN error('position') ELSE substr({0}, 1, {2} - 1) || {1} || "
+            "CASE WHEN {2} < 1 AND {0} || {1} || {3} IS NOT NULL THEN error('position') "
+            "ELSE substr({0}, 1, {2} - 1) || {1} || "
             "substr({0}, CASE WHEN {2} + {3} < 1 THEN 1 ELSE {2} + {3} END) END",
             TEXT,
             _REPLACEMENT,
