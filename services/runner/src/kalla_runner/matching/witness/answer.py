@@ -91,14 +91,17 @@ class Answers:
     def left_out(self) -> str | None:
         """A key that is matched although every row of it was written as unmatched; None as it should be."""
         for number, side in self._sides_that_share:
-            (shown,) = self._row(f"SELECT min(d) FROM {self._sharing(number, side)} WHERE s.n >= t.n")  # noqa: S608 - our own names
+            sharing = self._sharing(number, side)
+            lost = f"SELECT min(d) FROM {sharing} WHERE s.n >= t.n"  # noqa: S608 - our own names
+            (shown,) = self._row(lost)
             if shown is not None:
                 return str(shown)
         return None
 
     def counts(self, whose: str) -> dict[str, int]:
-        """The rows of each output. Those that share the key of a matched row are taken as the run took them."""
-        rows = {"matched": self._row(f"SELECT count(*) FROM {whose}_matched")[0]}  # noqa: S608 - our own names
+        """The rows of each output; those that share the key of a matched row as the run took them."""
+        matched = f"SELECT count(*) FROM {whose}_matched"  # noqa: S608 - our own names
+        rows = {"matched": self._row(matched)[0]}
         for number, side in enumerate(OUTPUTS[1:]):
             if whose == "kalla":
                 (rows[side],) = self._row(f"SELECT count(*) FROM all_{side}")  # noqa: S608
