@@ -159,9 +159,11 @@ CERTAIN = {
     "a filtered list": "SELECT l.id, array_agg(r.pid) FILTER (WHERE r.cents > 9) AS pids "
     "FROM inv l JOIN pay r ON l.ref = r.ref GROUP BY 1",
     "sums in a CTE": "WITH s AS (SELECT ref, sum(amount) AS total, array_agg(pid) AS pids FROM pay "
-    "GROUP BY ref) SELECT l.id, s.pids FROM inv l JOIN s ON s.ref = l.ref AND tolerance_match(l.amount, s.total, 0.30)",
+    "GROUP BY ref) SELECT l.id, s.pids FROM inv l JOIN s ON s.ref = l.ref "
+    "AND tolerance_match(l.amount, s.total, 0.30)",
     "the first by its key": "WITH p AS (SELECT pid, ref, row_number() OVER (PARTITION BY ref "
-    "ORDER BY amount DESC, pid) AS n FROM pay) SELECT l.id, p.pid FROM inv l JOIN p ON p.ref = l.ref AND p.n = 1",
+    "ORDER BY amount DESC, pid) AS n FROM pay) SELECT l.id, p.pid FROM inv l "
+    "JOIN p ON p.ref = l.ref AND p.n = 1",
     "ranks": "SELECT l.id, r.pid FROM inv l JOIN pay r ON l.ref = r.ref "
     "QUALIFY rank() OVER (PARTITION BY l.id ORDER BY r.amount) = 1",
     "sums over a window": "SELECT l.id, r.pid FROM inv l JOIN pay r ON l.ref = r.ref "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kalla_common.domain import FilterCondition, FilterOp
 from kalla_common.errors import Code, KallaError
 from kalla_runner.matching import engine
+from kalla_runner.matching import tables as tables_module
 from kalla_runner.matching.check import plan_match
 from kalla_runner.matching.engine import run_match
 from kalla_runner.matching.limits import MIB, Limits
@@ -94,12 +96,13 @@ def test_a_wrong_mark_is_found_though_rows_are_conserved(
 def test_a_filter_that_the_engine_applies_wrongly_is_found(
     tables: list[Staged], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kalla_common.domain import FilterCondition, FilterOp  # noqa: PLC0415
-    from kalla_runner.matching import tables as tables_module  # noqa: PLC0415
-
     condition = FilterCondition("id", FilterOp.GT, (1,))
     filtered = [replace(tables[0], table=replace(tables[0].table, filters=(condition,))), tables[1]]
-    monkeypatch.setattr(tables_module, "filter_batches", lambda batches, _filters: batches)
+
+    def unfiltered(batches: Iterator[pa.RecordBatch], _filters: object) -> Iterator[pa.RecordBatch]:
+        return batches
+
+    monkeypatch.setattr(tables_module, "filter_batches", unfiltered)
     assert "inv.id = 1" in _caught(filtered, tmp_path / "out").message
 
 
@@ -218,7 +221,7 @@ def test_the_second_engine_reads_and_writes_nothing_else(
     local_rows = pa.table({"a": [1]})
     plan = plan_match(_SQL, tables[0].info, tables[1].info, [])
     question = witness_module.Question(_SQL, plan, [], [], tmp_path, tmp_path)
-    with witness_module._database(question, LIMITS) as connection, pytest.raises(duckdb.Error):
+    with witness_module.database(question, LIMITS) as connection, pytest.raises(duckdb.Error):
         connection.execute(statement)
     assert local_rows.num_rows == 1
 

@@ -113,7 +113,7 @@ class Answers:
         return rows
 
     def _sharing(self, number: int, side: str) -> str:
-        """For matched keys of which rows were written as unmatched: how many rows, s.n, and of how many, t.n."""
+        """For matched keys with rows that were written as unmatched: how many, s.n, of how many, t.n."""
         shared = f"SELECT e, min(d) AS d, count(*) AS n FROM shared_{side} GROUP BY e"  # noqa: S608 - our own names
         rows = f"SELECT e, count(*) AS n FROM rows_{number} GROUP BY e"  # noqa: S608
         return f"({shared}) s JOIN ({rows}) t USING (e)"
