@@ -37,7 +37,8 @@ def only(node: exp.Expr, known: Collection[str]) -> None:
     """Give up where a node has a part that is not translated."""
     for name, value in node.args.items():
         if value and name not in known:
-            not_possible(f"{name.strip('_').replace('_', ' ').upper()} has no translation here")
+            part = name.strip("_").replace("_", " ").upper()
+            not_possible(f"{node.key.upper()} with {part} has no translation")
 
 
 @dataclass(frozen=True, slots=True)
