@@ -9,6 +9,7 @@ from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
 from kalla_common.telemetry import log
 
 from kalla_runner.children.memory import oom_kills
+from kalla_runner.matching.sql.deadline import too_slow
 
 _FROM_OUTSIDE: Final = frozenset(
     {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT}
@@ -45,6 +46,9 @@ def meaning(gone: ChildGoneError, oom_before: int | None, what: str) -> KallaErr
         what: what the child was doing, as the subject of a sentence.
     """
     number = -gone.exit_code if gone.exit_code < 0 else 0
+    if number == signal.SIGALRM:
+        # Nothing else in a child uses this signal.
+        return too_slow()
     if number == signal.SIGBUS:
         return KallaError(
             Code.SOURCE_CHANGED,

@@ -16,6 +16,7 @@ from kalla_runner.matching.check import plan_match
 from kalla_runner.matching.engine import MatchOutcome, Witness, run_match
 from kalla_runner.matching.limits import Limits
 from kalla_runner.matching.plan import MatchPlan, TableInfo
+from kalla_runner.matching.sql.deadline import killed_in_time
 from kalla_runner.outputs.manifest import (
     MANIFEST,
     MATCHED,
@@ -32,7 +33,8 @@ def match_staged(task: MatchTask, report: Callable[[JobProgress], None]) -> JobR
     spec, staged = task.spec, load_staged(task.staged)
     tables = staged.tables
     infos = [_info(table, spec.primary_keys.get(table.alias, ())) for table in tables]
-    plan = plan_match(spec.match_sql, infos[0], infos[1], infos[2:], allow_quadratic=spec.allow_quadratic)
+    with killed_in_time():
+        plan = plan_match(spec.match_sql, infos[0], infos[1], infos[2:], allow_quadratic=spec.allow_quadratic)
 
     def progress(fraction: float, matched: int) -> None:
         report(JobProgress("matching", fraction, matched, tables[0].row_count, tables[1].row_count))

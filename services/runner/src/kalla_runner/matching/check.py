@@ -30,11 +30,14 @@ from kalla_runner.matching.plan import ROW_COLUMN, MatchPlan, TableInfo
 from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.band import rewrite_bands
 from kalla_runner.matching.sql.cost import check_cost
-from kalla_runner.matching.sql.dialect import quoted, render
+from kalla_runner.matching.sql.deadline import check_time, limited_time
+from kalla_runner.matching.sql.depth import balance_conditions, cut_casts
+from kalla_runner.matching.sql.dialect import bracket, quoted, render
 from kalla_runner.matching.sql.engine_errors import CANNOT_PLAN, explain
 from kalla_runner.matching.sql.guard import check_reading
 from kalla_runner.matching.sql.output import Keys, Output, find_keys, name_outputs, outputs_of, top_select
 from kalla_runner.matching.sql.paths import (
+    columns_read,
     direct_sides,
     join_keys,
     one_pass,
@@ -49,6 +52,7 @@ from kalla_runner.matching.sql.spelling import plain_quotes, respell
 from kalla_runner.matching.sql.tolerance import rewrite_tolerance
 from kalla_runner.matching.sql.types import Typer
 from kalla_runner.matching.sql.types_check import check_types
+from kalla_runner.matching.stable import stable_frame
 
 _RESERVED = "__kalla"
 
@@ -125,6 +129,10 @@ class _Checked:
     problems: list[KallaError] | None = None
 
     def plan(self, match_sql: str, *, allow_quadratic: bool) -> tuple[MatchPlan, pa.Schema]:
+        with limited_time():
+            return self._plan(match_sql, allow_quadratic=allow_quadratic)
+
+    def _plan(self, match_sql: str, *, allow_quadratic: bool) -> tuple[MatchPlan, pa.Schema]:
         self.problems = []
         tables = tables_of(self.left, self.right, self.lookups)
         self.problems += _table_problems(self.left, self.right, self.lookups)
@@ -187,12 +195,18 @@ class _Checked:
             if not equalities and all(relation.side for relation in relations):
                 rewrite_bands(query, relations, tables, found, typer)
             query = one_pass(query, sides, keys, tables, found)
+        bracket(query)
+        balance_conditions(query)
+        cut_casts(query)
         sql = render(query)
-        schema = self._judge(sql, hidden=sides is not None, allow_quadratic=allow_quadratic)
+        schema = self._judge(
+            sql, columns_read(query), hidden=sides is not None, allow_quadratic=allow_quadratic
+        )
         names = tuple(output.name for output in outputs)
         rows_sql, numbered = "", (False, False)
         if sides is None:
             query, numbered = rows_query(query, keys, found)
+            bracket(query)
             rows_sql = render(query) if any(numbered) else ""
         plan = MatchPlan(
             path="general" if sides is None else "one_pass",
@@ -215,16 +229,18 @@ class _Checked:
         named = {table.name for table in query.find_all(exp.Table)}
         return tuple(n for n in ("left_src", "right_src") if n in named and n not in aliases)
 
-    def _judge(self, sql: str, *, hidden: bool, allow_quadratic: bool) -> pa.Schema:
+    def _judge(self, sql: str, used: set[str], *, hidden: bool, allow_quadratic: bool) -> pa.Schema:
         """Let the engine plan the query over empty tables: its word on names, types and joins."""
         session = new_session()
         tables = tables_of(self.left, self.right, self.lookups)
         for table in tables:
-            _register(session, table, hidden=hidden and table.side is not None)
+            _register(session, table, used, hidden=hidden and table.side is not None)
         try:
-            frame = session.sql(sql)
-            plan = frame.optimized_logical_plan()
+            frame, plan = stable_frame(session, sql)
+            check_time()
             frame.execution_plan()
+        except KallaError:
+            raise
         except Exception as error:  # noqa: BLE001  # the engine raises what it likes
             raise KallaError(Code.INVALID_SQL, explain(str(error))) from None
         if not allow_quadratic:
@@ -232,8 +248,10 @@ class _Checked:
         return frame.schema()
 
 
-def _register(session: SessionContext, table: Table, *, hidden: bool) -> None:
-    schema = table.info.schema
+def _register(session: SessionContext, table: Table, used: set[str], *, hidden: bool) -> None:
+    # What is not used is left out: the engine looks at every column many times.
+    fields = [field for field in table.info.schema if field.name in used]
+    schema = pa.schema(fields or list(table.info.schema)[:1])
     if hidden:
         schema = schema.append(pa.field(ROW_COLUMN, pa.uint64(), nullable=False))
     empty = pa.record_batch([pa.array([], f.type) for f in schema], schema=schema)

@@ -13,6 +13,7 @@ from kalla_runner.matching.duplicates import Bits, Rows
 from kalla_runner.matching.execution import run_plan
 from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, MatchPlan
 from kalla_runner.matching.progress import LOADED, QUERIED, PlanProgress, Ticker
+from kalla_runner.matching.stable import stabilised
 from kalla_runner.matching.tables import Table
 from kalla_runner.outputs.writer import ParquetSink
 
@@ -59,7 +60,7 @@ class MatchQuery:
         self.right = tables[plan.right.alias]
         self._input_rows = sum(table.rows for table in tables.values())
         self._ticker = ticker
-        self._frame = self._with_both_keys(session.sql(plan.sql))
+        self._frame, _ = stabilised(session, self._with_both_keys(session.sql(plan.sql)))
 
     def with_numbers(self) -> DataFrame:
         """The query's columns and the numbers of the rows behind them, as `MatchPlan.rows_sql` states."""

@@ -21,6 +21,7 @@ from datafusion import SessionContext
 
 from kalla_runner.matching.duplicates import Bits, Rows
 from kalla_runner.matching.hashes import Hashes, hash_rows
+from kalla_runner.matching.stable import stable_frame
 from kalla_runner.matching.tables import RowStore
 
 _LEFT: Final = "__kalla_unmatched_left"
@@ -72,7 +73,7 @@ def near_matches(
         for name, path in zip((_LEFT, _RIGHT), unmatched, strict=True):
             session.register_parquet(name, path)
             registered.callback(session.deregister_table, name)
-        frame = session.sql(_both_sides(join_keys))
+        frame, _ = stable_frame(session, _both_sides(join_keys))
         if not any(pt.is_string(field.type) for field in frame.schema()):
             return NearMatches(), NearMatches()
         rows = store(frame.schema())

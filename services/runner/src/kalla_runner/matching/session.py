@@ -18,6 +18,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "datafusion.execution.parquet.schema_force_view_types": "false",
     # What a zoned timestamp is written or read as never depends on the machine.
     "datafusion.execution.time_zone": "UTC",
+    # Kalla bounds depth itself: reaching this one makes the parser try again at every level above.
+    "datafusion.sql_parser.recursion_limit": "20000",
     "datafusion.execution.enable_recursive_ctes": "false",
     "datafusion.catalog.information_schema": "false",
     # Loses the name of the table where a field of a struct is within another expression of a join.

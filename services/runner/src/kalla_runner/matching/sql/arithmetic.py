@@ -6,23 +6,22 @@ smallest; sums of long decimals come out negative.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
 from kalla_common.errors import Code
 from sqlglot import exp
 
-from kalla_runner.matching.sql.dialect import literal_text, wrap
+from kalla_runner.matching.sql.depth import balance_sum
+from kalla_runner.matching.sql.dialect import bare, literal_text, wrap
 from kalla_runner.matching.sql.marks import WRAPPER
 from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
 from kalla_runner.matching.sql.types import MAX_128, MAX_256, Typer, common_decimal, digits
 
-PLAIN: Final = "plain"
-"""Meta of a rewritten operation: what was written, with its names still resolved."""
-
 _AROUND_CALLS: Final = (exp.Filter, exp.Window, exp.IgnoreNulls, exp.RespectNulls)
-_OPERATIONS: Final = (exp.Add, exp.Sub, exp.Mul, exp.Mod)
+_OPERATIONS: Final = (exp.Add, exp.Sub, exp.Mul, exp.Neg)
+_INT64_BITS: Final = 63
 _SUMS: Final = ("sum", "avg", "mean")
 _WHOLE: Final = 18
 """Digits before the point that a product of 38 digits must have room for."""
@@ -34,26 +33,46 @@ def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None
     """Widen sums, differences and products that may overflow in one SELECT, and keep remainders, in place."""
     parts = list(own_parts(scope))
     _widen_sums([n for n in parts if isinstance(n, exp.Anonymous) and n.name.lower() in _SUMS], found, typer)
-    _widen_signs([n for n in parts if isinstance(n, exp.Neg)], found, typer)
     for case in reversed([n for n in parts if isinstance(n, exp.Case)]):
         _widen_results(case, found, typer)
-    nodes = [node for node in parts if isinstance(node, _OPERATIONS)]
-    operands = [operand for node in nodes for operand in (node.left, node.right)]
+    nodes = [n for n in parts if isinstance(n, (*_OPERATIONS, exp.Mod)) and literal_text(n) is None]
     # What has no type for the engine is reported by those who need it.
-    types = iter(typer.types(operands, found, quiet=True))
-    typed = [(node, next(types), next(types)) for node in nodes]
-    for node, left, right in reversed(typed):
-        if left is None or right is None:
+    types = iter(typer.types([o for node in nodes for o in _operands(node)], found, quiet=True))
+    typed = [(node, [next(types) for _ in _operands(node)]) for node in nodes]
+    of_integers: dict[int, list[pa.DataType]] = {}
+    exact: set[int] = set()
+    for node, here in reversed(typed):
+        known = [t for t in here if t is not None]
+        if len(known) < len(here):
             continue
-        integers = pa.types.is_integer(left) and pa.types.is_integer(right)
-        if isinstance(node, exp.Mod):
-            if not integers:
-                # The engine takes the remainder of 1 for 0, also of 2.5, where the column has no NULLs.
-                wrap(node.left, "nullif({}, NULL)")
-        elif integers:
-            _widen(node, left, right, found)
+        integers = all(pa.types.is_integer(t) for t in known)
+        if isinstance(node, exp.Add | exp.Sub) and all(digits(t) for t in known):
+            exact.add(id(node))
+        if isinstance(node, exp.Mod) and not integers:
+            # The engine takes the remainder of 1 for 0, also of 2.5, where the column has no NULLs.
+            wrap(node.left, "nullif({}, NULL)")
+        elif integers and not isinstance(node, exp.Mod):
+            of_integers[id(node)] = known
         elif isinstance(node, exp.Mul):
-            _widen_product(node, left, right)
+            _widen_product(node, known[0], known[1])
+    for node, _ in typed:
+        if id(node) in of_integers and id(_around(node)) not in of_integers:
+            _widen(node, of_integers)
+    for node, _ in typed:
+        around = _around(node)
+        if id(node) in exact and (around is None or id(around) not in exact or bare(around.this) is not node):
+            balance_sum(node)
+
+
+def _operands(node: exp.Expr) -> tuple[exp.Expr, ...]:
+    return (node.this,) if isinstance(node, exp.Neg) else (node.this, node.expression)
+
+
+def _around(node: exp.Expr) -> exp.Expr | None:
+    parent = node.parent
+    while isinstance(parent, exp.Paren):
+        parent = parent.parent
+    return parent
 
 
 def _widen_sums(calls: Sequence[exp.Anonymous], found: Resolution, typer: Typer) -> None:
@@ -64,16 +83,12 @@ def _widen_sums(calls: Sequence[exp.Anonymous], found: Resolution, typer: Typer)
         wider = _sum_types(call, data_type, found)
         if wider is None:
             continue
-        plain = found.copy(call)
         wrap(summand, f"CAST({{}} AS {wider[0]})").meta[WRAPPER] = True
         whole: exp.Expr = call
         # FILTER and OVER belong to the call: the result is narrowed around them.
         while isinstance(whole.parent, _AROUND_CALLS) and whole.parent.this is whole:
             whole = whole.parent
-        narrowed = wrap(whole, f"CAST({{}} AS {wider[1]})")
-        narrowed.meta[WRAPPER] = True
-        if whole is call:
-            narrowed.meta[PLAIN] = plain
+        wrap(whole, f"CAST({{}} AS {wider[1]})").meta[WRAPPER] = True
 
 
 def _sum_types(
@@ -114,9 +129,13 @@ def _widen_results(case: exp.Case, found: Resolution, typer: Typer) -> None:
         return
     whole, scale = max(w for w, _ in exact), max(s for _, s in exact)
     named = {t for result, t in pairs if literal_text(result) is None}
-    if whole + scale > MAX_128 or (len(named) == 1 and common_decimal([*named]) == (whole, scale)):
+    if whole + scale > MAX_128:
         return
+    # The engine takes 0 for a number of 20 digits, which would make all results as wide.
+    fitting = len(named) == 1 and common_decimal([*named]) == (whole, scale)
     for result, _ in pairs:
+        if fitting and literal_text(result) is None:
+            continue
         wrap(result, f"CAST({{}} AS DECIMAL({whole + scale},{scale}))")
 
 
@@ -134,31 +153,43 @@ def _summand(call: exp.Anonymous) -> exp.Expr:
     return argument.expressions[0] if isinstance(argument, exp.Distinct) else argument
 
 
-def _widen_signs(nodes: Sequence[exp.Neg], found: Resolution, typer: Typer) -> None:
-    free = [node for node in nodes if literal_text(node) is None]
-    operands = [node.this for node in free]
-    for node, data_type in zip(free, typer.types(operands, found, quiet=True), strict=True):
-        if data_type is None or not pa.types.is_integer(data_type):
+def _widen(root: exp.Expr, of_integers: Mapping[int, Sequence[pa.DataType]]) -> None:
+    """Compute sums, differences and products within each other in decimals, and narrow the result once.
+
+    Casts around every operation would cost at each row, and the engine plans casts within casts in
+    exponential time.
+    """
+    leaves: list[tuple[exp.Expr, pa.DataType]] = []
+    bits: dict[int, int] = {}
+    stack = [(root, False)]
+    while stack:
+        node, operands_done = stack.pop()
+        if operands_done:
+            here = [bits[id(bare(operand))] for operand in _operands(node)]
+            bits[id(node)] = sum(here) if isinstance(node, exp.Mul) else max(here) + len(here) - 1
             continue
-        plain = found.copy(node)
-        wrap(node.this, "CAST({} AS DECIMAL(20,0))")
-        wrap(node, "CAST({} AS BIGINT)").meta[PLAIN] = plain
-
-
-def _widen(node: exp.Binary, left: pa.DataType, right: pa.DataType, found: Resolution) -> None:
-    plain = found.copy(node)
-    narrow = _bits(node.left, left) <= 32 and _bits(node.right, right) <= 32  # noqa: PLR2004
-    for operand, data_type in ((node.left, left), (node.right, right)):
+        stack.append((node, True))
+        for operand, data_type in zip(_operands(node), of_integers[id(node)], strict=True):
+            if id(bare(operand)) in of_integers:
+                stack.append((bare(operand), False))
+            else:
+                bits[id(bare(operand))] = _bits(operand, data_type)
+                leaves.append((operand, data_type))
+    narrow = bits[id(root)] < _INT64_BITS
+    for leaf, data_type in leaves:
         if not narrow:
-            wrap(operand, "CAST({} AS DECIMAL(20,0))").meta[WRAPPER] = True
+            wrap(leaf, "CAST({} AS DECIMAL(20,0))").meta[WRAPPER] = True
         elif data_type != pa.int64():
-            wrap(operand, "CAST({} AS BIGINT)").meta[WRAPPER] = True
-    if not narrow and not any(pa.types.is_uint64(t) for t in (left, right)):
-        whole = wrap(node, "CAST({} AS BIGINT)")
-        whole.meta[PLAIN] = plain
-        whole.meta[WRAPPER] = True
-    else:
-        node.meta[PLAIN] = plain
+            wrap(leaf, "CAST({} AS BIGINT)").meta[WRAPPER] = True
+    if not narrow and not any(pa.types.is_uint64(t) for _, t in leaves):
+        wrap(root, "CAST({} AS BIGINT)").meta[WRAPPER] = True
+
+
+def as_written(node: exp.Expr) -> exp.Expr:
+    """The expression below brackets and casts that the author did not write."""
+    while isinstance(node, exp.Paren) or node.meta.get(WRAPPER):
+        node = node.this
+    return node
 
 
 def _widen_product(node: exp.Mul, left: pa.DataType, right: pa.DataType) -> None:
@@ -175,7 +206,8 @@ def _widen_product(node: exp.Mul, left: pa.DataType, right: pa.DataType) -> None
 
 
 def _bits(node: exp.Expr, data_type: pa.DataType) -> int:
+    """n where no value is larger than 2**n, sign apart."""
     literal = literal_text(node)
     if literal is not None:
-        return 32 if abs(int(literal)) < 2**31 else 64
-    return data_type.bit_width
+        return int(literal).bit_length()
+    return data_type.bit_width - pa.types.is_signed_integer(data_type)

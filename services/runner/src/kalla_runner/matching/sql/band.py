@@ -16,7 +16,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from kalla_runner.matching.plan import TableInfo
-from kalla_runner.matching.sql.arithmetic import PLAIN
+from kalla_runner.matching.sql.arithmetic import as_written
 from kalla_runner.matching.sql.dialect import bare, expression, literal_text, quoted, render
 from kalla_runner.matching.sql.paths import conditions, looks_at_other_rows, reads_only
 from kalla_runner.matching.sql.scope import Relation, Resolution
@@ -101,9 +101,9 @@ def _bands(term: exp.Expr) -> list[Band]:
     if isinstance(node, exp.LTE | exp.LT):
         distance, limit = bare(node.left), _amount(node.right)
         if isinstance(distance, exp.Anonymous) and distance.name.lower() == "abs" and limit is not None:
-            difference = _written(distance.expressions[0])
+            difference = as_written(distance.expressions[0])
             if isinstance(difference, exp.Sub) and limit >= 0:
-                return [Band(difference.left, difference.right, limit, limit)]
+                return [Band(as_written(difference.left), as_written(difference.right), limit, limit)]
     return []
 
 
@@ -116,24 +116,17 @@ def _windows(value: exp.Expr, low: exp.Expr, high: exp.Expr) -> list[Band]:
 
 def _shifted(bound: exp.Expr) -> tuple[exp.Expr, Decimal] | None:
     """`point + amount` of a bound."""
-    bound = _written(bound)
+    bound = as_written(bound)
     if not isinstance(bound, exp.Add | exp.Sub):
         return bound, Decimal(0)
     amount = _amount(bound.right)
     if amount is None:
         return None
-    return bound.left, amount if isinstance(bound, exp.Add) else -amount
-
-
-def _written(node: exp.Expr) -> exp.Expr:
-    """What the author wrote where integer arithmetic was widened."""
-    node = bare(node)
-    plain = node.meta.get(PLAIN)
-    return plain if isinstance(plain, exp.Expr) else node
+    return as_written(bound.left), amount if isinstance(bound, exp.Add) else -amount
 
 
 def _amount(node: exp.Expr) -> Decimal | None:
-    node = bare(node)
+    node = as_written(node)
     if isinstance(node, exp.Interval):
         unit = _SECONDS.get(node.text("unit").upper().removesuffix("S"))
         count = node.this.name if isinstance(node.this, exp.Literal) else ""

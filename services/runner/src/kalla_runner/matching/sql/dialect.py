@@ -6,6 +6,8 @@ parsers could still disagree about structure, `sql_guard` compares their plans.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -22,10 +24,16 @@ MAX_CHARACTERS: Final = 200_000
 MAX_TOKENS: Final = 20_000
 MAX_NESTING: Final = 24
 """Brackets within brackets; the engine's own parser gives up at 50 levels of its own counting."""
-MAX_DEPTH: Final = 400
+MAX_DEPTH: Final = 1_200
 """Levels of the syntax tree, which a long chain of operators also makes."""
 
+# A level of the tree takes the parser and the writer of SQL up to eight Python calls.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 12 * MAX_DEPTH))
+
 _KEPT_FUNCTION_PARSERS: Final = ("CAST", "EXTRACT", "OVERLAY", "POSITION", "SUBSTRING", "TRIM", "TRY_CAST")
+
+
+_COMPARISONS: Final = {**Parser.EQUALITY, **Parser.COMPARISON}
 
 
 class _DataFusionTokenizer(Tokenizer):
@@ -34,11 +42,32 @@ class _DataFusionTokenizer(Tokenizer):
 
 
 class _DataFusionParser(Parser):
+    """Operators bind as the SQL standard and PostgreSQL have it: IS looser than =, NOT looser than IS."""
+
     FUNCTIONS = {}  # noqa: RUF012
     FUNCTION_PARSERS = {k: Parser.FUNCTION_PARSERS[k] for k in _KEPT_FUNCTION_PARSERS}  # noqa: RUF012
     NO_PAREN_FUNCTION_PARSERS = {  # noqa: RUF012
         k: v for k, v in Parser.NO_PAREN_FUNCTION_PARSERS.items() if k in ("ANY", "CASE")
     }
+
+    RANGE_PARSERS = {  # noqa: RUF012
+        k: v for k, v in Parser.RANGE_PARSERS.items() if k is not TokenType.IS
+    }
+
+    def _parse_equality(self, parse_is: bool = True) -> exp.Expr | None:  # noqa: FBT001, FBT002  # the parser's
+        this = self._parse_compared(self._parse_range())
+        while parse_is and self._match(TokenType.IS):
+            this = self._parse_compared(self._parse_is(this))
+        return this
+
+    def _parse_compared(self, this: exp.Expr | None) -> exp.Expr | None:
+        while self._match_set(_COMPARISONS):
+            kind = _COMPARISONS[self._prev.token_type]
+            this = self.expression(kind(this=this, expression=self._parse_range()))
+        return this
+
+    def _parse_is_rhs(self, distinct: bool = False) -> exp.Expr | None:  # noqa: FBT001, FBT002  # see above
+        return self._parse_compared(self._parse_range()) if distinct else super()._parse_is_rhs()
 
     def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:
         return _infix(super()._negate_range(this))
@@ -83,6 +112,8 @@ def _not(self: Generator, node: exp.Not) -> str:
         return f"NOT {self.sql(inner)}"
     if isinstance(inner, exp.Is):
         return f"{self.sql(inner, 'this')} IS NOT {self.sql(inner, 'expression')}"
+    if isinstance(inner, exp.RegexpLike | exp.RegexpILike):
+        return self.binary(inner, "!~" if isinstance(inner, exp.RegexpLike) else "!~*")
     left, whole = self.sql(inner, "this"), self.sql(inner)
     return f"{left} NOT{whole.removeprefix(left)}"
 
@@ -131,16 +162,55 @@ def _offset(at: exp.Expr | Token) -> int | None:
     return _offset(at.parent) if isinstance(at.parent, exp.Expr) else None
 
 
+_OPERATIONS: Final = (exp.Binary, exp.Unary, exp.Between, exp.In, exp.AtTimeZone)
+_NO_OPERATIONS: Final = (exp.Paren, exp.Escape, exp.Alias, exp.Slice)
+
+
+def bracket(tree: exp.Expr) -> None:
+    """Put brackets around every operation within another one, in place: any parser then reads it alike."""
+    for node in list(tree.walk()):
+        parent = node.parent
+        if parent is None or not _is_operation(node) or is_infix(parent):
+            continue
+        if node.arg_key == "this" and _in_one_chain(node, parent):
+            continue
+        if _is_operation(parent) or isinstance(parent, exp.Bracket | exp.Escape):
+            paren = exp.Paren()
+            node.replace(paren)
+            paren.set("this", node)
+
+
+def _in_one_chain(node: exp.Expr, parent: exp.Expr) -> bool:
+    """Whether brackets around the left operand would say nothing, as in a AND b AND c or a - b + c."""
+    if isinstance(node, exp.Binary) and type(node) is type(parent):
+        return True
+    return isinstance(node, exp.Add | exp.Sub) and isinstance(parent, exp.Add | exp.Sub)
+
+
+def _is_operation(node: exp.Expr) -> bool:
+    return isinstance(node, _OPERATIONS) and not isinstance(node, _NO_OPERATIONS)
+
+
 def tokens_of(text: str) -> list[Token]:
     """Split `text`; raises INVALID_SQL for an unended string, and for more than the bounds allow."""
     if len(text) > MAX_CHARACTERS:
         raise KallaError(Code.INVALID_SQL, f"match_sql is longer than {MAX_CHARACTERS:,} characters.")
+    tokens = split(text)
+    _check_bounds(tokens, text)
+    return tokens
+
+
+def split(text: str) -> list[Token]:
+    """Split text of any length; raises INVALID_SQL for an unended string or comment."""
     try:
-        tokens = DataFusion().tokenize(text)
+        return DataFusion().tokenize(text)
     except TokenError:
         raise KallaError(
             Code.INVALID_SQL, "match_sql cannot be read: a quote or a comment is not closed."
         ) from None
+
+
+def _check_bounds(tokens: Sequence[Token], text: str) -> None:
     if len(tokens) > MAX_TOKENS:
         raise KallaError(Code.INVALID_SQL, f"match_sql has more than {MAX_TOKENS:,} words.")
     depth = 0
@@ -156,7 +226,6 @@ def tokens_of(text: str) -> list[Token]:
                 text,
                 token,
             )
-    return tokens
 
 
 def parse(text: str) -> list[exp.Expr]:
@@ -200,7 +269,21 @@ def _check_depth(root: exp.Expr) -> None:
                 f"match_sql is nested more than {MAX_DEPTH} levels deep; shorten its longest expression, "
                 "for example with IN (...).",
             )
-        level = [child for node in level for child in node.iter_expressions()]
+        level = [child for node in level for child in _inner(node)]
+
+
+def _inner(node: exp.Expr) -> Iterator[exp.Expr]:
+    """The nodes within one; a chain of AND or of OR is one level, as it is planned as one."""
+    if not isinstance(node, exp.And | exp.Or):
+        yield from node.iter_expressions()
+        return
+    stack: list[exp.Expr] = [node]
+    while stack:
+        inner = stack.pop()
+        if type(inner) is type(node):
+            stack += inner.iter_expressions()
+        else:
+            yield inner
 
 
 def render(node: exp.Expr) -> str:
@@ -208,6 +291,7 @@ def render(node: exp.Expr) -> str:
     try:
         return node.sql(
             dialect=DataFusion,
+            copy=False,
             comments=False,
             normalize_functions="lower",
             unsupported_level=ErrorLevel.RAISE,
@@ -245,13 +329,14 @@ def literal_text(node: exp.Expr) -> str | None:
 
 
 def wrap(node: exp.Expr, template: str) -> exp.Expr:
-    """Put `node` into the place {} of a piece of SQL, which takes its place in the tree."""
+    """Put `node` into the place {} of a piece of SQL, if it has one, and that into the place of `node`."""
     hole = "__kalla_hole"
     around = expression(template.format(hole))
     node.replace(around)
-    for column in around.find_all(exp.Column):
-        if column.name == hole:
-            column.replace(node)
+    # No further than the hole: what is in it may be long, and is often wrapped again.
+    place = next((column for column in around.find_all(exp.Column) if column.name == hole), None)
+    if place is not None:
+        place.replace(node)
     return around
 
 

@@ -2,8 +2,12 @@
 
 Kalla judges and rewrites a syntax tree; the engine has a parser of its own. The tree is written
 out again with brackets around every operation: the plan of that must be the plan of the
-author's own text. Both plans are compared as optimised: `NOT a IN b` and `a NOT IN b`, one tree
-to the parser and two to the engine, are one plan then.
+author's own text. Where the plans differ they are compared as optimised too: `NOT a IN b` and
+`a NOT IN b`, one tree to the parser and two to the engine, are one plan then.
+
+One operator is read otherwise by the engine than by SQL: it takes all that follows `IS DISTINCT FROM`
+for the right operand, also an AND. What runs has brackets around it; here another comparison stands
+for it, so that the rest of the text is still read by both.
 """
 
 from __future__ import annotations
@@ -20,17 +24,17 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from kalla_runner.matching.session import new_session
-from kalla_runner.matching.sql.dialect import is_infix, quoted, render, tokens_of
+from kalla_runner.matching.sql.deadline import check_time
+from kalla_runner.matching.sql.dialect import bracket, quoted, render, split
 from kalla_runner.matching.sql.engine_errors import explain
 from kalla_runner.matching.sql.functions import TOLERANCE
 from kalla_runner.matching.sql.scope import Table
+from kalla_runner.matching.stable import written
 
-_OPERATIONS: Final = (exp.Binary, exp.Unary, exp.Between, exp.In)
 _STAND_IN: Final = "concat"
 """Takes arguments of any type, and the optimiser cannot decide it, as it could a test for NULL."""
 _FAR_YEAR: Final = re.compile(r"(?<=^')(?!1[7-9]|2[01])\d{4}(?=-\d\d-\d\d)")
 _NEAR_LEAP_YEAR: Final = "2196"
-_LOOSE: Final = (exp.Paren, exp.Escape, exp.Alias, exp.Slice)
 
 
 def check_reading(text: str, tree: exp.Query, tables: Sequence[Table]) -> None:
@@ -44,16 +48,21 @@ def check_reading(text: str, tree: exp.Query, tables: Sequence[Table]) -> None:
     Raises:
         KallaError: INVALID_SQL where the engine cannot plan the text, or reads it otherwise.
     """
-    session = _session(tables)
+    session = _session(tables, None if tree.find(exp.Star) else _words(text))
     try:
-        own = _plan(session, _plain(text))
+        own = session.sql(_plain(text))
     except Exception as error:  # noqa: BLE001  # the engine raises what it likes
         raise KallaError(Code.INVALID_SQL, explain(str(error))) from None
+    check_time()
     try:
-        bracketed = _plan(session, _plain(render(_bracketed(tree))))
+        bracketed = session.sql(_plain(render(_bracketed(tree))))
+        alike = written(own.logical_plan()) == written(bracketed.logical_plan()) or (
+            written(own.optimized_logical_plan()) == written(bracketed.optimized_logical_plan())
+        )
     except Exception:  # noqa: BLE001  # whatever it is, the readings differ
-        bracketed = ""
-    if own != bracketed:
+        alike = False
+    check_time()
+    if not alike:
         raise KallaError(
             Code.INVALID_SQL,
             "match_sql can be read in two ways: put brackets around its operators, and write plain SQL "
@@ -61,16 +70,25 @@ def check_reading(text: str, tree: exp.Query, tables: Sequence[Table]) -> None:
         )
 
 
-def _session(tables: Sequence[Table]) -> SessionContext:
+def _words(text: str) -> set[str]:
+    return {token.text.lower() for token in split(text)}
+
+
+def _session(tables: Sequence[Table], words: set[str] | None) -> SessionContext:
     session = new_session()
     for name, table in {t.name.casefold(): t for t in tables}.items():
-        session.register_record_batches(quoted(name), [[_empty(table.info.schema)]])
+        session.register_record_batches(quoted(name), [[_empty(table.info.schema, words)]])
     return session
 
 
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    """No rows of columns whose names are in lower case, as far as they stay apart."""
+def _empty(schema: pa.Schema, words: set[str] | None) -> pa.RecordBatch:
+    """No rows of columns whose names are in lower case, as far as they stay apart.
+
+    Without the columns that the query does not name: the engine looks at each many times.
+    """
     names = list(dict.fromkeys(name.lower() for name in schema.names))
+    if words is not None:
+        names = [name for name in names if name in words] or names[:1]
     fields = {field.name.lower(): field for field in schema}
     lowered = pa.schema([pa.field(name, _lowered(fields[name].type)) for name in names])
     return pa.record_batch([pa.array([], f.type) for f in lowered], schema=lowered)
@@ -85,16 +103,12 @@ def _lowered(data_type: pa.DataType) -> pa.DataType:
     return pa.struct(list(fields.items()))
 
 
-def _plan(session: SessionContext, sql: str) -> str:
-    return session.sql(sql).optimized_logical_plan().display_indent()
-
-
 def _plain(text: str) -> str:
-    """Lower the case of all names, and put what the engine knows in place of tolerance_match."""
+    """Lower the case of all names, and put what the engine reads alike in place of what it does not."""
     pieces: list[str] = []
     at = 0
     closing: list[str] = []
-    tokens = tokens_of(text)
+    tokens = split(text)
     for i, token in enumerate(tokens):
         written = text[token.start : token.end + 1]
         if token.token_type is TokenType.IDENTIFIER:
@@ -106,6 +120,10 @@ def _plain(text: str) -> str:
             written = _FAR_YEAR.sub(_NEAR_LEAP_YEAR, written)
         elif _is_tolerance(tokens, i):
             written = _STAND_IN
+        elif token.token_type is TokenType.NULLSAFE_EQ:
+            written = "="
+        elif _in_distinct_from(tokens, i):
+            written = _distinct_stand_in(tokens, i)
         elif token.token_type is TokenType.L_PAREN:
             called = i > 0 and _is_tolerance(tokens, i - 1)
             closing.append(") = '')" if called else ")")
@@ -126,18 +144,32 @@ def _is_tolerance(tokens: Sequence[Token], i: int) -> bool:
     )
 
 
+def _in_distinct_from(tokens: Sequence[Token], i: int) -> bool:
+    """Whether a token is one of IS [NOT] DISTINCT FROM."""
+    word = tokens[i].text.upper()
+    ahead = {"IS": 3, "NOT": 2, "DISTINCT": 1, "FROM": 0}.get(word)
+    if ahead is None or tokens[i].token_type in (TokenType.IDENTIFIER, TokenType.STRING):
+        return False
+    words = [token.text.upper() for token in tokens[max(0, i - 3) : i + ahead + 1]]
+    here = min(i, 3)
+    for phrase in (["IS", "NOT", "DISTINCT", "FROM"], ["IS", "DISTINCT", "FROM"]):
+        if word in phrase:
+            start = here - phrase.index(word)
+            if start >= 0 and words[start : start + len(phrase)] == phrase:
+                return True
+    return False
+
+
+def _distinct_stand_in(tokens: Sequence[Token], i: int) -> str:
+    if tokens[i].text.upper() != "IS":
+        return ""
+    return "=" if tokens[i + 1].text.upper() == "NOT" else "<>"
+
+
 def _bracketed(tree: exp.Query) -> exp.Expr:
     twin = tree.copy()
-    for node in list(twin.walk()):
-        parent = node.parent
-        if not isinstance(node, _OPERATIONS) or isinstance(node, _LOOSE) or parent is None:
-            continue
-        if isinstance(node, exp.Binary) and type(node) is type(parent) and parent.args.get("this") is node:
-            continue  # a chain such as a AND b AND c; deep brackets would not be read again
-        if is_infix(parent):
-            continue
-        if isinstance(parent, (*_OPERATIONS, exp.AtTimeZone, exp.Bracket)) and not isinstance(parent, _LOOSE):
-            paren = exp.Paren()
-            node.replace(paren)
-            paren.set("this", node)
+    for node in list(twin.find_all(exp.NullSafeEQ, exp.NullSafeNEQ)):
+        stand_in = exp.EQ if isinstance(node, exp.NullSafeEQ) else exp.NEQ
+        node.replace(stand_in(this=node.this, expression=node.expression))
+    bracket(twin)
     return twin

@@ -33,8 +33,8 @@ def _find(node: exp.Column, scope: Scope, found: Resolution) -> Binding | None:
             (relation, column)
             for relation in level.relations
             if relation.visible
-            for column in relation.columns
-            if column.name not in relation.merged and fitting(node.this, (column.name,))
+            for column in relation.fitting(node.this)
+            if column.name not in relation.merged
         ]
         if len(hits) == 1:
             return hits[0]
@@ -81,7 +81,7 @@ def find_relation(qualifier: exp.Identifier, scope: Scope, found: Resolution) ->
 
 
 def _in_relation(node: exp.Column, relation: Relation, found: Resolution) -> Binding | None:
-    hits = [c for c in relation.columns if fitting(node.this, (c.name,))]
+    hits = relation.fitting(node.this)
     if len(hits) == 1:
         return relation, hits[0]
     if not relation.columns:

@@ -117,15 +117,16 @@ def looks_at_other_rows(query: exp.Select, found: Resolution) -> bool:
 
 
 def conjuncts(condition: exp.Expr | None) -> Iterator[exp.Expr]:
-    """The terms of a condition that must all hold."""
-    inner = condition
-    while isinstance(inner, exp.Paren) and "tolerance" not in inner.meta:
-        inner = inner.this
-    if isinstance(inner, exp.And):
-        yield from conjuncts(inner.left)
-        yield from conjuncts(inner.right)
-    elif inner is not None:
-        yield inner
+    """The terms of a condition that must all hold, in the order of the text."""
+    stack = [condition] if condition is not None else []
+    while stack:
+        inner = stack.pop()
+        while isinstance(inner, exp.Paren) and "tolerance" not in inner.meta:
+            inner = inner.this
+        if isinstance(inner, exp.And):
+            stack += (inner.right, inner.left)
+        else:
+            yield inner
 
 
 def conditions(query: exp.Select) -> Iterator[exp.Expr]:
@@ -165,6 +166,14 @@ def reads_only(node: exp.Expr, relation: str) -> bool:
     """Whether an expression reads columns of this relation, and of no other."""
     tables = {column.table for column in node.find_all(exp.Column)}
     return tables == {relation} and node.find(exp.Query) is None
+
+
+def columns_read(query: exp.Query) -> set[str]:
+    """All columns of any table that a resolved query may read, by name; `t.*` reads all of them."""
+    names = {column.name for column in query.find_all(exp.Column)}
+    for select in query.find_all(exp.Select):
+        names |= {p.alias for p in select.expressions if isinstance(p, exp.Alias)}
+    return names
 
 
 def _over_source(node: exp.Expr, names: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kalla_common.errors import Code
+from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 
 from kalla_runner.matching.sql.arithmetic import make_arithmetic_exact
@@ -19,6 +19,7 @@ from kalla_runner.matching.sql.dialect import bare, plain_number, render
 from kalla_runner.matching.sql.fields import bind_name
 from kalla_runner.matching.sql.moments import widen_dates, widen_literals
 from kalla_runner.matching.sql.names import bind_column, find_relation
+from kalla_runner.matching.sql.rounding import make_rounding_exact
 from kalla_runner.matching.sql.scope import (
     Origin,
     Relation,
@@ -34,6 +35,8 @@ from kalla_runner.matching.sql.types import Typer
 
 Columns = tuple[ScopeColumn, ...]
 
+_MOST_COLUMNS = 1_500
+"""The engine looks for each selected column among all others, which for ten thousand takes it a minute."""
 _BRACKETS = "Joins in brackets are not available: write them in a row."
 
 
@@ -186,6 +189,7 @@ class _Resolver:
             settle_calls(scope, self.found, self.typer)
             widen_dates(scope, self.found, self.typer)
             make_arithmetic_exact(scope, self.found, self.typer)
+            make_rounding_exact(scope, self.found, self.typer)
         scope.outputs = self._outputs(scope)
         self.found.scopes.append(scope)
         return scope.outputs
@@ -316,6 +320,12 @@ class _Resolver:
                 expanded.append(projection)
                 continue
             expanded += self._star_columns(projection, star, scope)
+        if len(expanded) > _MOST_COLUMNS:
+            raise KallaError(
+                Code.INVALID_SQL,
+                f"match_sql selects {len(expanded):,} columns in one SELECT and may select {_MOST_COLUMNS:,}: name "
+                "those that are needed.",
+            )
         scope.select.set("expressions", expanded)
 
     def _star_columns(self, projection: exp.Expr, star: exp.Star, scope: Scope) -> list[exp.Expr]:

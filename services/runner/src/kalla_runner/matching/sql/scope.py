@@ -54,6 +54,17 @@ class Relation:
     side: Side | None = None
     merged: frozenset[str] = frozenset()
     visible: bool = True
+    _index: tuple[tuple[ScopeColumn, ...], dict[str, list[ScopeColumn]]] | None = None
+
+    def fitting(self, identifier: exp.Identifier) -> list[ScopeColumn]:
+        """The columns that an identifier may mean; a source may have ten thousand."""
+        if self._index is None or self._index[0] is not self.columns:
+            by_name: dict[str, list[ScopeColumn]] = {}
+            for column in self.columns:
+                by_name.setdefault(column.name.casefold(), []).append(column)
+            self._index = (self.columns, by_name)
+        alike = self._index[1].get(identifier.name.casefold(), [])
+        return [c for c in alike if fitting(identifier, (c.name,))]
 
 
 @dataclass(eq=False, slots=True)

@@ -62,7 +62,8 @@ def rewrite_tolerance(found: Resolution, typer: Typer) -> None:
     for scope in found.scopes:
         calls = [n for n in own_parts(scope) if isinstance(n, exp.Anonymous) and n.name.lower() == TOLERANCE]
         # All types first: a rewritten call has no resolved names any more for the one around it.
-        typed = [(call, typer.types(call.expressions, found)) for call in calls]
+        answers = iter(typer.types([argument for call in calls for argument in call.expressions], found))
+        typed = [(call, [next(answers) for _ in call.expressions]) for call in calls]
         for call, types in reversed(typed):
             if len(types) != 3:  # noqa: PLR2004
                 found.problem(Code.INVALID_SQL, "tolerance_match takes (a, b, threshold).", call)

@@ -1,0 +1,89 @@
+"""ROUND as casts, which are exact and of a type that is known when the query is planned.
+
+The engine takes `ROUND(x, 2)` of a decimal for the scale of x while it makes the types of operands agree,
+and returns two digits. A cast rounds the same values, half away from zero, as SQL does.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+from kalla_common.errors import Code
+from sqlglot import exp
+
+from kalla_runner.matching.sql.dialect import literal_text, wrap
+from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
+from kalla_runner.matching.sql.types import MAX_128, MAX_256, Typer, digits
+from kalla_runner.matching.sql.types_check import shown
+
+_ROUND: Final = "round"
+_INTEGER_DIGITS: Final = 20
+
+
+def make_rounding_exact(scope: Scope, found: Resolution, typer: Typer) -> None:
+    """Rewrite ROUND of exact numbers in one SELECT, in place; note a problem where it cannot be exact.
+
+    Rounding a decimal to n places gives DECIMAL(p, n), wide enough for the carry; one that has no more
+    places stays as it is. Integers stay integers.
+    """
+    calls = [n for n in own_parts(scope) if isinstance(n, exp.Anonymous) and n.name.lower() == _ROUND]
+    calls = [call for call in calls if len(call.expressions) in (1, 2)]
+    types = typer.types([call.expressions[0] for call in calls], found, quiet=True)
+    for call, data_type in reversed(list(zip(calls, types, strict=True))):
+        places = _places(call, found)
+        if data_type is None or places is None or pa.types.is_null(data_type):
+            continue
+        exact = digits(data_type)
+        if exact is not None:
+            _rewrite(call, exact, data_type, places)
+        elif pa.types.is_floating(data_type):
+            value = shown(call.expressions[0])
+            found.problem(
+                Code.TYPE_MISMATCH,
+                f"{value} is a float, and what ROUND makes of it depends on digits that it does not show: write "
+                f"ROUND(CAST({value} AS DECIMAL(18,4)), {places}), with the digits it needs.",
+                call,
+            )
+
+
+def _places(call: exp.Anonymous, found: Resolution) -> int | None:
+    if len(call.expressions) == 1:
+        return 0
+    text = literal_text(call.expressions[1])
+    if text is not None and text.lstrip("-").isdigit() and len(text) <= 4:  # noqa: PLR2004
+        return int(text)
+    found.problem(
+        Code.INVALID_SQL,
+        f"The number of places in ROUND must be written as an integer, for example ROUND({shown(call.expressions[0])}"
+        ", 2), because the type of the result depends on it.",
+        call.expressions[1],
+    )
+    return None
+
+
+def _rewrite(call: exp.Anonymous, exact: tuple[int, int], data_type: pa.DataType, places: int) -> None:
+    whole, scale = exact
+    value: exp.Expr = call.expressions[0]
+    if places >= scale:
+        # It has no more places than are asked for.
+        call.replace(exp.Paren(this=value))
+        return
+    call.replace(value)
+    if pa.types.is_integer(data_type):
+        whole = _INTEGER_DIGITS
+        value = wrap(value, f"CAST({{}} AS {_decimal(whole, 0)})")
+    if places >= 0:
+        wrap(value, f"CAST({{}} AS {_decimal(whole + 1, places)})")
+        return
+    # Tens, hundreds, ...: a decimal of negative scale holds those alone. Beyond the digits, all is 0.
+    places = max(places, -(whole + 1))
+    storage = "Decimal128" if whole + 1 <= MAX_128 else "Decimal256"
+    value = wrap(value, f"arrow_cast({{}}, '{storage}({max(whole + 1 + places, 1)}, {places})')")
+    value = wrap(value, f"CAST({{}} AS {_decimal(whole + 1, 0)})")
+    if pa.types.is_integer(data_type):
+        wrap(value, f"CAST({{}} AS {'BIGINT UNSIGNED' if pa.types.is_uint64(data_type) else 'BIGINT'})")
+
+
+def _decimal(whole: int, scale: int) -> str:
+    return f"DECIMAL({min(max(whole + scale, 1), MAX_256)},{scale})"
