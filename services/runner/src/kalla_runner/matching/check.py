@@ -31,7 +31,7 @@ from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.band import rewrite_bands
 from kalla_runner.matching.sql.cost import check_cost
 from kalla_runner.matching.sql.deadline import check_time, limited_time
-from kalla_runner.matching.sql.depth import balance_conditions, cut_casts
+from kalla_runner.matching.sql.depth import balance_conditions, check_depth, check_reads, cut_casts
 from kalla_runner.matching.sql.dialect import bracket, quoted, render
 from kalla_runner.matching.sql.engine_errors import CANNOT_PLAN, explain
 from kalla_runner.matching.sql.guard import check_reading
@@ -139,6 +139,7 @@ class _Checked:
         self._stop()
         match_sql = plain_quotes(match_sql)
         query = top_select(read_query(match_sql))
+        check_reads(query)
         problems, respelt = respell(query, match_sql)
         self.problems += problems
         self._stop()
@@ -198,6 +199,7 @@ class _Checked:
         bracket(query)
         balance_conditions(query)
         cut_casts(query)
+        check_depth(query)
         sql = render(query)
         schema = self._judge(
             sql, columns_read(query), hidden=sides is not None, allow_quadratic=allow_quadratic

@@ -11,6 +11,7 @@ from kalla_runner.matching.check import plan_match
 from kalla_runner.matching.plan import LEFT_ROW, RIGHT_ROW, ROW_COLUMN, MatchPlan, TableInfo
 from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.dialect import quoted
+from kalla_runner.matching.stable import stable_frame
 from kalla_runner.matching.struct_nulls import with_null_fields
 
 INVOICES = TableInfo(
@@ -101,7 +102,7 @@ def run(
     made = plan_match(sql, info("l", left, *left_key), info("r", right, *right_key), allow_quadratic=True)
     tables = {"l": left, "r": right}
     tables |= {name: left if name == "left_src" else right for name in made.uses_side_names}
-    rows = session_with(tables).sql(made.sql).to_arrow_table()
+    rows = stable_frame(session_with(tables), made.sql)[0].to_arrow_table()
     hidden = [LEFT_ROW, RIGHT_ROW] if made.path == "one_pass" else []
     assert rows.column_names == [*made.output_columns, *hidden]
     return made, rows.select(list(made.output_columns)).to_pylist()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
+from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 
 from kalla_runner.matching.sql.dialect import bare, wrap
@@ -14,8 +15,56 @@ _CASTS: Final = 3
 _CHAIN: Final = 16
 """Terms of a chain that may stand in a row; the engine plans a longer one in the square of its length."""
 _T = TypeVar("_T")
+_DEPTH: Final = 600
+"""Levels of what runs; the engine's time grows with their square."""
+_READS: Final = 500
+"""Tables that a query may read, where one that a CTE reads counts at each use of it."""
 _BOUNDARY: Final = "greatest({})"
 """Gives its only argument; the engine knows a function's type without asking what is in it."""
+
+
+def check_depth(query: exp.Query) -> None:
+    """Raise INVALID_SQL where what is to run is deeper than the engine plans in good time."""
+    levels = 0
+    level: list[exp.Expr] = [query]
+    while level:
+        levels += 1
+        level = [child for node in level for child in node.iter_expressions()]
+    if levels > _DEPTH:
+        raise KallaError(
+            Code.INVALID_SQL,
+            "match_sql chains too many operations: shorten its longest expression, or name parts of it in a WITH.",
+        )
+
+
+def check_reads(query: exp.Expr) -> None:
+    """Raise INVALID_SQL where CTEs that use each other make the engine read a table very many times."""
+    reads = _reads(query, {})
+    if reads > _READS:
+        raise KallaError(
+            Code.INVALID_SQL,
+            f"match_sql reads {reads:,} tables, each CTE counted as often as it is used, and may read {_READS:,}: "
+            "join fewer of them.",
+        )
+
+
+def _reads(query: exp.Expr, known: Mapping[str, int]) -> int:
+    clause = query.args.get("with_")
+    if isinstance(clause, exp.With):
+        known = dict(known)
+        for cte in clause.expressions:
+            known[cte.alias.casefold()] = _reads(cte.this, known)
+    total = 0
+    stack = [child for child in query.iter_expressions() if child is not clause]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, exp.Query):
+            total += _reads(node, known)
+            continue
+        if isinstance(node, exp.Table):
+            total += known.get(node.name.casefold(), 1)
+        stack += node.iter_expressions()
+    return total
 
 
 def cut_casts(query: exp.Query) -> None:

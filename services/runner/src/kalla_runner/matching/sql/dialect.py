@@ -24,7 +24,7 @@ MAX_CHARACTERS: Final = 200_000
 MAX_TOKENS: Final = 20_000
 MAX_NESTING: Final = 24
 """Brackets within brackets; the engine's own parser gives up at 50 levels of its own counting."""
-MAX_DEPTH: Final = 1_200
+MAX_DEPTH: Final = 600
 """Levels of the syntax tree, which a long chain of operators also makes."""
 
 # A level of the tree takes the parser and the writer of SQL up to eight Python calls.
@@ -172,6 +172,8 @@ def bracket(tree: exp.Expr) -> None:
         parent = node.parent
         if parent is None or not _is_operation(node) or is_infix(parent):
             continue
+        if isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ):
+            continue  # always written in brackets
         if node.arg_key == "this" and _in_one_chain(node, parent):
             continue
         if _is_operation(parent) or isinstance(parent, exp.Bracket | exp.Escape):
@@ -236,7 +238,7 @@ def parse(text: str) -> list[exp.Expr]:
     except ParseError as error:
         raise _parse_error(error) from None
     except RecursionError:
-        raise KallaError(Code.INVALID_SQL, "match_sql is nested too deeply.") from None
+        raise _too_deep() from None
     statements = [s for s in parsed if isinstance(s, exp.Expr) and not isinstance(s, exp.Semicolon)]
     for statement in statements:
         _check_depth(statement)
@@ -264,12 +266,16 @@ def _check_depth(root: exp.Expr) -> None:
     while level:
         depth += 1
         if depth > MAX_DEPTH:
-            raise KallaError(
-                Code.INVALID_SQL,
-                f"match_sql is nested more than {MAX_DEPTH} levels deep; shorten its longest expression, "
-                "for example with IN (...).",
-            )
+            raise _too_deep()
         level = [child for node in level for child in _inner(node)]
+
+
+def _too_deep() -> KallaError:
+    return KallaError(
+        Code.INVALID_SQL,
+        f"match_sql is nested more than {MAX_DEPTH} levels deep; shorten its longest expression, for example "
+        "with IN (...).",
+    )
 
 
 def _inner(node: exp.Expr) -> Iterator[exp.Expr]:

@@ -9,56 +9,41 @@ from __future__ import annotations
 from typing import Final
 
 import pyarrow as pa
-from kalla_common.errors import Code
 from sqlglot import exp
 
 from kalla_runner.matching.sql.dialect import literal_text, wrap
 from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
 from kalla_runner.matching.sql.types import MAX_128, MAX_256, Typer, digits
-from kalla_runner.matching.sql.types_check import shown
 
 _ROUND: Final = "round"
 _INTEGER_DIGITS: Final = 20
 
 
 def make_rounding_exact(scope: Scope, found: Resolution, typer: Typer) -> None:
-    """Rewrite ROUND of exact numbers in one SELECT, in place; note a problem where it cannot be exact.
+    """Rewrite ROUND of exact numbers in one SELECT, in place.
 
     Rounding a decimal to n places gives DECIMAL(p, n), wide enough for the carry; one that has no more
     places stays as it is. Integers stay integers.
+    The catalogue has seen to it that n is a literal; floats are left to the engine.
     """
     calls = [n for n in own_parts(scope) if isinstance(n, exp.Anonymous) and n.name.lower() == _ROUND]
     calls = [call for call in calls if len(call.expressions) in (1, 2)]
     types = typer.types([call.expressions[0] for call in calls], found, quiet=True)
     for call, data_type in reversed(list(zip(calls, types, strict=True))):
-        places = _places(call, found)
+        places = _places(call)
         if data_type is None or places is None or pa.types.is_null(data_type):
             continue
         exact = digits(data_type)
         if exact is not None:
             _rewrite(call, exact, data_type, places)
-        elif pa.types.is_floating(data_type):
-            value = shown(call.expressions[0])
-            found.problem(
-                Code.TYPE_MISMATCH,
-                f"{value} is a float, and what ROUND makes of it depends on digits that it does not show: write "
-                f"ROUND(CAST({value} AS DECIMAL(18,4)), {places}), with the digits it needs.",
-                call,
-            )
 
 
-def _places(call: exp.Anonymous, found: Resolution) -> int | None:
+def _places(call: exp.Anonymous) -> int | None:
     if len(call.expressions) == 1:
         return 0
     text = literal_text(call.expressions[1])
     if text is not None and text.lstrip("-").isdigit() and len(text) <= 4:  # noqa: PLR2004
         return int(text)
-    found.problem(
-        Code.INVALID_SQL,
-        f"The number of places in ROUND must be written as an integer, for example ROUND({shown(call.expressions[0])}"
-        ", 2), because the type of the result depends on it.",
-        call.expressions[1],
-    )
     return None
 
 

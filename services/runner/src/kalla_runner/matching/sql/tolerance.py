@@ -27,6 +27,8 @@ INEXACT_FLOAT: Final = "tolerance_match cannot take this float exactly"
 """Part of the engine's error for a float that needs more than 38 digits on a side of the point."""
 
 _FLOAT_SCALE: Final = 38
+_LONGEST: Final = 60_000
+"""Characters of a condition; an operand comes several times in it, so that calls within calls multiply."""
 _EXACT: Final = Context(prec=400)
 _SAFE_INT: Final = 2**62
 _ROOM_128: Final = 7 * 10**37
@@ -94,6 +96,14 @@ def _rewrite(call: exp.Anonymous, types: list[pa.DataType], found: Resolution, t
             Code.TYPE_MISMATCH,
             f"{shown(call.expressions[0])} and {shown(call.expressions[1])} differ in more than {MAX_256} "
             "digits: write CAST(... AS DECIMAL(38,18)) for both.",
+            call,
+        )
+        return
+    if len(sql) > _LONGEST:
+        found.problem(
+            Code.INVALID_SQL,
+            "tolerance_match compares expressions that are too long, or hold tolerance_match themselves: compute "
+            "them in a WITH and compare its columns.",
             call,
         )
         return
