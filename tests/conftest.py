@@ -18,16 +18,15 @@ import psycopg
 import pytest
 from hypothesis import settings
 from kalla_cli.buckets import bucket_store
-from kalla_cli.embedded_postgres import embedded_postgres
 from kalla_cli.embedded_s3 import embedded_s3
 from kalla_cli.ports import on_free_ports
-from kalla_cli.postgres_data import remove_data
 from kalla_common.s3 import S3Settings, take_s3_settings
 from obstore.store import S3Store
 from psycopg import sql
 
 from tests.guard import start_guard
 from tests.opensearch.server import UnavailableError, opensearch
+from tests.postgres import postgres_server
 
 # A slow machine is no defect: what a test may take is bounded by pytest-timeout alone.
 settings.register_profile("kalla", deadline=None)
@@ -64,14 +63,8 @@ def _end_once(_number: int, _frame: FrameType | None) -> None:
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """URL (postgresql://user:password@127.0.0.1:port/postgres) of a real server, password required."""
-    with tempfile.TemporaryDirectory(prefix="kalla-pg-") as folder:
-        home = Path(folder).resolve()
-        home.chmod(0o711)
-        try:
-            with embedded_postgres(home, home / "log", durable=False) as server:
-                yield server.url("postgres")
-        finally:
-            remove_data(home)
+    with postgres_server() as url:
+        yield url
 
 
 @pytest.fixture

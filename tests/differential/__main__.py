@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import secrets
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.differential.check import Outcome, Verdict, check, report
 from tests.differential.generate import make_case
 from tests.differential.model import Case
 from tests.differential.oracle import Oracle
+from tests.differential.pool import outcomes
 from tests.differential.reproduce import load_case, save_case
 from tests.differential.shrink import shrink
-
-CHUNK = 50
+from tests.differential.translations import DRAWN_ENTRIES, NOT_DRAWN
+from tests.postgres import postgres_server
 
 
 def main() -> int:
@@ -37,14 +38,17 @@ def main() -> int:
     begin = time.perf_counter()
     tally: Counter[str] = Counter()
     refusals: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
     defects: list[tuple[int, Outcome]] = []
-    for number, outcome in _outcomes(seed, arguments.cases, arguments.jobs):
+    for number, outcome in _outcomes(arguments, seed):
         tally[outcome.verdict] += 1
         tally[f"first path {outcome.path}"] += bool(outcome.path)
         tally["comparisons"] += outcome.paths_run
         tally["with matches"] += outcome.matched > 0
-        if outcome.verdict is Verdict.REFUSED:
-            refusals[outcome.reason.split(":", maxsplit=1)[0]] += 1
+        tally["with PostgreSQL"] += outcome.postgres
+        shown.update(outcome.shown)
+        if outcome.verdict in (Verdict.REFUSED, Verdict.NO_ORACLE):
+            refusals[_kind_of(outcome)] += 1
         if outcome.verdict is Verdict.DEFECT:
             defects.append((number, outcome))
             print(f"seed {number}: {outcome.reason}", flush=True)
@@ -54,31 +58,35 @@ def main() -> int:
         if len(defects) >= arguments.stop_after:
             break
     seconds = time.perf_counter() - begin
-    print(f"{dict(tally)} in {seconds:.0f} s; refusals {dict(refusals)}")
+    print(f"{dict(tally)} in {seconds:.0f} s")
+    for reason, count in refusals.most_common(30):
+        print(f"  {count} {reason}")
+    _print_coverage(shown)
     for number, outcome in defects[: arguments.shrink]:
         _shrink(number, outcome, arguments.out)
     return 1 if defects else 0
 
 
-def _outcomes(seed: int, cases: int, jobs: int) -> Iterator[tuple[int, Outcome]]:
-    chunks = [range(start, min(start + CHUNK, seed + cases)) for start in range(seed, seed + cases, CHUNK)]
-    if jobs == 1:
-        for chunk in chunks:
-            yield from run_chunk(chunk)
+def _outcomes(arguments: argparse.Namespace, seed: int) -> Iterator[tuple[int, Outcome]]:
+    seeds = range(seed, seed + arguments.cases)
+    if not arguments.postgres:
+        yield from outcomes(seeds, arguments.jobs)
         return
-    with ProcessPoolExecutor(jobs) as pool:
-        for results in pool.map(run_chunk, chunks):
-            yield from results
+    with postgres_server() as url:
+        yield from outcomes(seeds, arguments.jobs, url)
 
 
-def run_chunk(seeds: range) -> list[tuple[int, Outcome]]:
-    """Check the cases of these seeds."""
-    oracle = Oracle()
-    try:
-        with tempfile.TemporaryDirectory(prefix="kalla-differential-") as folder:
-            return [(s, check(make_case(s), oracle, Path(folder) / str(s))) for s in seeds]
-    finally:
-        oracle.close()
+def _kind_of(outcome: Outcome) -> str:
+    """Return a refusal's sentence without what only this case has in it."""
+    words = re.sub(r"'[^']*'|\"[^\"]*\"|\d+|\([^)]*\)", "_", outcome.reason)
+    return f"{outcome.verdict}: {words[:110]}"
+
+
+def _print_coverage(shown: Counter[str]) -> None:
+    print("cases in which an entry's values were compared:")
+    print("  " + ", ".join(f"{name} {shown[name]}" for name in sorted(DRAWN_ENTRIES)))
+    print(f"  not reached: {', '.join(sorted(DRAWN_ENTRIES - set(shown))) or 'none'}")
+    print(f"  never drawn: {', '.join(f'{name} ({why})' for name, why in NOT_DRAWN.items())}")
 
 
 def _shrink(seed: int, outcome: Outcome, out: Path) -> None:
@@ -124,6 +132,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=5000)
     parser.add_argument("--seed", type=int, help="default: a random one, printed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--no-postgres", dest="postgres", action="store_false", help="let DuckDB answer alone"
+    )
     parser.add_argument("--stop-after", type=int, default=50, help="stop at this many defects")
     parser.add_argument("--shrink", type=int, default=5, help="how many defects to shrink")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "kalla-defects")

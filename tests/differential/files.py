@@ -31,7 +31,7 @@ def _filter_value(cell: Value) -> str | int | Decimal | bool:
             return cell.isoformat().replace("+00:00", "Z")
         case date():
             return cell.isoformat()
-        case None | float():
+        case None | float() | tuple():
             raise TypeError(cell)
         case _:
             return cell

@@ -10,8 +10,10 @@ from tests.differential.values import value
 
 
 def make_filters(rng: Random, table: Table) -> tuple[Filter, ...]:
-    """Draw one or two filters over columns that are no floats."""
-    columns = [c for c in table.columns if c.kind.name != "float"]
+    """Draw one or two filters over columns that are no floats or lists."""
+    columns = [c for c in table.columns if c.kind.name not in ("float", "list")]
+    if not columns:
+        return ()
     return tuple(_filter(rng, table, rng.choice(columns)) for _ in range(rng.choice([1, 1, 2])))
 
 

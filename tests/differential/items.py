@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from kalla_runner.matching.sql.catalogue import Family
+
+from tests.differential.expressions import Expressions
 from tests.differential.model import Expr, Item, Side
 from tests.differential.predicates import Predicates, Ref
 
@@ -16,16 +19,22 @@ def key_items(draw: Predicates, side: Side, *, alias: bool) -> list[Item]:
     ]
 
 
-def free_items(draw: Predicates, sides: tuple[Side, ...], count: int) -> list[Item]:
+def free_items(draw: Predicates, free: Expressions, count: int) -> list[Item]:
     """Draw plain columns and expressions, none of them named twice by an alias."""
     items: list[Item] = []
+    rng = draw.rng
+    sides: tuple[Side, ...] = tuple(side for side in free.sides if side != "g")
     for number in range(count):
-        if draw.rng.random() < 0.5:
-            ref = draw.any_ref(draw.rng.choice(sides))
+        style = rng.random()
+        if style < 0.25:
+            ref = draw.any_ref(rng.choice(sides))
             assert ref is not None
             items.append(Item(draw.column(ref)))
-        else:
+        elif style < 0.4:
             items.append(Item(expression(draw, sides), f"e{number}"))
+        else:
+            family = free.any_family() if rng.random() < 0.95 else Family.LIST
+            items.append(free.draw(family, rng.choice([1, 2, 3, 4])).item(f"e{number}"))
     return items
 
 

@@ -9,21 +9,23 @@ from typing import Literal
 
 import pyarrow as pa
 
-Value = int | Decimal | str | date | datetime | bool | float | None
-KindName = Literal["int", "decimal", "text", "date", "timestamp", "timestamptz", "boolean", "float"]
+Value = int | Decimal | str | date | datetime | bool | float | tuple["Value", ...] | None
+KindName = Literal["int", "decimal", "text", "date", "timestamp", "timestamptz", "boolean", "float", "list"]
 Format = Literal["csv", "parquet", "arrow"]
-Side = Literal["l", "r", "x"]
-"""The FROM names: left, right, look-up."""
+Side = Literal["l", "r", "x", "g"]
+"""The FROM names: left, right, look-up, and a grouped query over one of the sides."""
+Dialect = Literal["kalla", "duck", "postgres"]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A column's type; `bits` is the width of ints and floats."""
+    """A column's type; `bits` is the width of ints and floats, `element` the type in a list."""
 
     name: KindName
     precision: int = 0
     scale: int = 0
     bits: int = 64
+    element: Kind | None = None
 
     @property
     def numeric(self) -> bool:
@@ -39,7 +41,7 @@ class Kind:
         """Return the Arrow type."""
         match self.name:
             case "int":
-                return pa.int64() if self.bits == 64 else pa.int32()
+                return {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}[self.bits]
             case "decimal":
                 return pa.decimal128(self.precision, self.scale)
             case "text":
@@ -54,6 +56,9 @@ class Kind:
                 return pa.bool_()
             case "float":
                 return pa.float64() if self.bits == 64 else pa.float32()
+            case "list":
+                assert self.element is not None
+                return pa.list_(self.element.arrow())
 
 
 @dataclass(frozen=True)
@@ -97,11 +102,29 @@ class Table:
 
 @dataclass(frozen=True)
 class Expr:
-    """One expression in both dialects, with the columns it reads as (side, name)."""
+    """One expression in all dialects, with the columns it reads as (side, name).
+
+    `postgres` is empty where it is DuckDB's text, None where PostgreSQL has no text for it. `uses` are the
+    entries of the catalogue in it. A `risky` one may fail on the data, in Kalla and in the oracles.
+    """
 
     kalla: str
     duck: str
     columns: tuple[tuple[Side, str], ...] = ()
+    postgres: str | None = ""
+    uses: tuple[str, ...] = ()
+    risky: bool = False
+
+    def text(self, dialect: Dialect) -> str:
+        """Return the text of one dialect; asking for one that is not there is a fault of the generator."""
+        match dialect:
+            case "kalla":
+                return self.kalla
+            case "duck":
+                return self.duck
+            case "postgres":
+                assert self.postgres is not None, self.kalla
+                return self.postgres or self.duck
 
 
 @dataclass(frozen=True)
@@ -127,6 +150,33 @@ class Lookup:
 
 
 @dataclass(frozen=True)
+class Level:
+    """One query between a table and the join: `SELECT t.*, extra FROM t WHERE where`, perhaps twice.
+
+    With `again`, the rows of a second SELECT that differs in its WHERE (`second`) are combined with them.
+    """
+
+    where: tuple[Expr, ...] = ()
+    extra: tuple[Item, ...] = ()
+    again: Literal["", "union all", "union", "except", "intersect"] = ""
+    second: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A grouped query over one side, joined as `g`: `by` are its columns k0..., `items` its aggregates."""
+
+    side: Side
+    by: tuple[Item, ...]
+    items: tuple[Item, ...]
+    where: tuple[Expr, ...]
+    having: tuple[Expr, ...]
+    join: Literal["JOIN", "LEFT JOIN"]
+    on: tuple[Expr, ...]
+    rollup: bool = False
+
+
+@dataclass(frozen=True)
 class Query:
     """A match query in parts, so that it can be drawn, rendered and shrunk.
 
@@ -149,17 +199,26 @@ class Query:
     finish: Literal["none", "distinct", "group", "union all", "union"] = "none"
     second_on: tuple[Expr, ...] = ()
     having: tuple[Expr, ...] = ()
+    left_levels: tuple[Level, ...] = ()
+    right_levels: tuple[Level, ...] = ()
+    grouped: Grouped | None = None
 
 
 @dataclass(frozen=True)
 class Case:
-    """Two sides, perhaps a look-up table, and the query."""
+    """Two sides, perhaps a look-up table, and the query.
+
+    `postgres` says that every expression has a text for PostgreSQL, which is to answer too; `refused` that
+    Kalla must refuse the query before it runs.
+    """
 
     seed: int
     left: Table
     right: Table
     query: Query
     lookup: Table | None = None
+    postgres: bool = False
+    refused: bool = False
 
     @property
     def tables(self) -> tuple[Table, ...]:

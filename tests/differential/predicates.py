@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from random import Random
@@ -46,6 +46,8 @@ def literal(cell: Value) -> str:
             return f"DATE '{cell}'"
         case Decimal():
             return f"{cell:f}"
+        case tuple():
+            return f"[{', '.join(literal(part) for part in cell)}]"
         case _:
             return str(cell)
 
@@ -102,14 +104,20 @@ class Predicates:
         )
 
     def any_ref(self, side: Side, test: Callable[[Kind], bool] = lambda _: True) -> Ref | None:
-        """Draw a column of one side whose type passes the test."""
-        fitting = [c for c in self.tables[side].columns if test(c.kind)]
+        """Draw a column of one side whose type passes the test; never a list."""
+        fitting = [c for c in self.tables[side].columns if c.kind.name != "list" and test(c.kind)]
         return Ref(side, self.rng.choice(fitting)) if fitting else None
 
     def combine(self, kalla: str, duck: str, *parts: Expr) -> Expr:
         """Put parts into templates with one {} a part; {0} and the like where a part comes twice."""
         columns = tuple(dict.fromkeys(column for part in parts for column in part.columns))
-        return Expr(kalla.format(*(p.kalla for p in parts)), duck.format(*(p.duck for p in parts)), columns)
+        lacks = any(part.postgres is None for part in parts)
+        return Expr(
+            kalla.format(*(p.kalla for p in parts)),
+            duck.format(*(p.duck for p in parts)),
+            columns,
+            None if lacks else duck.format(*(p.text("postgres") for p in parts)),
+        )
 
     def both(self, template: str, *parts: Expr) -> Expr:
         """Put parts into a template that is the same in both dialects."""
@@ -235,7 +243,11 @@ class Predicates:
         if rng.random() < 0.2:
             return self.both(rng.choice(["{} IS NOT NULL", "{} IS NULL"]), column)
         if ref.kind.name == "float":
-            return self.both("{} > CAST(0 AS DOUBLE)", column)
+            # Floats of two widths are not compared.
+            if ref.kind.bits == 32:
+                return self.both("{0} = {0}", column)
+            positive = self.both("{} > CAST(0 AS DOUBLE)", column)
+            return replace(positive, postgres=f"{column.duck} > CAST(0 AS DOUBLE PRECISION)")
         cells = [self.constant(self._near_value(ref)) for _ in range(3)]
         if ref.kind.name == "boolean":
             return self.both(

@@ -11,7 +11,8 @@ from tests.differential.model import Case
 from tests.differential.render import match_sql, meaning
 
 _MODEL = {
-    name: getattr(model, name) for name in ("Case", "Column", "Expr", "Filter", "Item", "Kind", "Lookup")
+    name: getattr(model, name)
+    for name in ("Case", "Column", "Expr", "Filter", "Grouped", "Item", "Kind", "Level", "Lookup")
 }
 _NAMES: dict[str, object] = {
     **_MODEL,

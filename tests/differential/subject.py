@@ -64,6 +64,10 @@ class Subject:
     ) -> None:
         self._closing.close()
 
+    def plan(self) -> MatchPlan:
+        """Plan the query and run nothing."""
+        return self._plan(force_general=False)
+
     def answers(self) -> Iterator[tuple[str, Given]]:
         """Answer on the path that the plan takes, then on the other one where the query allows it."""
         plan = self._plan(force_general=False)

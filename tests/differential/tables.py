@@ -41,10 +41,13 @@ def make_pair(rng: Random) -> tuple[Table, Table, Links]:
     amount = _amount_kind(rng, floats[0]), _amount_kind(rng, floats[1])
     amounts = (Column(names_left.pop(), amount[0]), Column(names_right.pop(), amount[1]))
     pool = [value(rng, amount[0]) for _ in range(entities)]
-    free_left = [Column(names_left.pop(), any_kind(rng, floats=floats[0])) for _ in range(rng.randint(0, 2))]
-    free_right = [
-        Column(names_right.pop(), any_kind(rng, floats=floats[1])) for _ in range(rng.randint(0, 2))
-    ]
+    free_left, free_right = (
+        [
+            Column(names.pop(), any_kind(rng, floats=nested, lists=nested))
+            for _ in range(rng.choice([0, 1, 1, 2, 3]))
+        ]
+        for names, nested in ((names_left, floats[0]), (names_right, floats[1]))
+    )
     left = _fill(rng, [k for k, _ in keys], amounts[0], free_left, pools, pool=pool)
     right = _fill(rng, [k for _, k in keys], amounts[1], free_right, pools, pool=pool)
     left_pk = _primary_key(rng, left, [k.name for k, _ in keys], names_left)
@@ -68,7 +71,7 @@ def make_pair(rng: Random) -> tuple[Table, Table, Links]:
 
 def make_lookup(rng: Random, left: Table) -> Table:
     """Draw a look-up table whose column `lk` takes values of one of the left columns."""
-    source = rng.choice(left.columns)
+    source = rng.choice([c for c in left.columns if c.kind.name != "list"])
     seen = [row[left.columns.index(source)] for row in left.rows]
     pool = [v for v in seen if v is not None] or [value(rng, source.kind)]
     rate = Column("rate", Kind("decimal", 8, 4))

@@ -22,14 +22,18 @@ _KINDS: tuple[KindName, ...] = (
 )
 
 
-def any_kind(rng: Random, *, floats: bool = True) -> Kind:
+def any_kind(rng: Random, *, floats: bool = True, lists: bool = False) -> Kind:
     """Draw a column type."""
     name = rng.choice(_KINDS)
+    if lists and rng.random() < 0.1:
+        return Kind(
+            "list", element=rng.choice([Kind("text"), Kind("int"), Kind("decimal", 12, 2), Kind("date")])
+        )
     if floats and rng.random() < 0.08:
         return Kind("float", bits=rng.choice([32, 64, 64]))
     match name:
         case "int":
-            return Kind("int", bits=rng.choice([32, 64, 64]))
+            return Kind("int", bits=rng.choice([16, 32, 64, 64]))
         case "decimal":
             return decimal_kind(rng)
         case _:
@@ -69,7 +73,8 @@ def value(rng: Random, kind: Kind) -> Value:
     match kind.name:
         case "int":
             whole = rng.choice(INTS) if rng.random() < 0.3 else rng.randint(-5, 30)
-            return whole if kind.bits == 64 else max(-(2**31), min(2**31 - 1, whole))
+            limit = 2 ** (kind.bits - 1)
+            return max(-limit, min(limit - 1, whole))
         case "decimal":
             return _decimal(rng, kind)
         case "text":
@@ -85,6 +90,13 @@ def value(rng: Random, kind: Kind) -> Value:
         case "float":
             # At most six significant digits: its shortest decimal form is what is written here.
             return float(money(rng.randint(-99_999, 99_999), rng.choice([0, 1, 2, 2, 2, 4])))
+        case "list":
+            assert kind.element is not None
+            cells = [
+                None if rng.random() < 0.1 else value(rng, kind.element)
+                for _ in range(rng.choice([0, 1, 2, 3]))
+            ]
+            return tuple(cells)
 
 
 def money(units: int, scale: int) -> Decimal:

@@ -64,7 +64,8 @@ class MatchQuery:
 
     def with_numbers(self) -> DataFrame:
         """The query's columns and the numbers of the rows behind them, as `MatchPlan.rows_sql` states."""
-        return self._with_both_keys(self.session.sql(self.plan.rows_sql))
+        frame, _ = stabilised(self.session, self._with_both_keys(self.session.sql(self.plan.rows_sql)))
+        return frame
 
     def _with_both_keys(self, frame: DataFrame) -> DataFrame:
         if self.plan.path == "one_pass":

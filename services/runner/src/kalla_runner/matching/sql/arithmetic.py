@@ -206,7 +206,7 @@ def _widen_product(node: exp.Mul, left: pa.DataType, right: pa.DataType) -> None
 
 
 def _bits(node: exp.Expr, data_type: pa.DataType) -> int:
-    """n where no value is larger than 2**n, sign apart."""
+    """N where no value is larger than 2**n, sign apart."""
     literal = literal_text(node)
     if literal is not None:
         return int(literal).bit_length()

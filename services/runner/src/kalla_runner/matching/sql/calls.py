@@ -21,7 +21,7 @@ from kalla_runner.matching.sql.dialect import bare, literal_text, wrap
 from kalla_runner.matching.sql.formats import PatternError, read_pattern
 from kalla_runner.matching.sql.marks import SHOWN, WRAPPER, call_name, put, shown
 from kalla_runner.matching.sql.moments import date_part, date_trunc, read_moment, write_moment, zoned
-from kalla_runner.matching.sql.quotients import average, divide, middle
+from kalla_runner.matching.sql.quotients import around_call, average, divide, middle
 from kalla_runner.matching.sql.scope import Resolution, Scope, own_parts
 from kalla_runner.matching.sql.types import Kind, Typer, kind
 
@@ -369,7 +369,14 @@ def _as_text(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___:
 
 
 def _as_integer(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___: Resolution) -> None:
-    wrap(node, "CAST({} AS BIGINT)").meta[WRAPPER] = True
+    """The engine's are unsigned, and have no opposite."""
+    wrap(around_call(node), "CAST({} AS BIGINT)").meta[WRAPPER] = True
+
+
+def _extreme(node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType], found: Resolution) -> None:
+    """The engine's array_min and array_max fail on a batch without rows."""
+    order = "DESC" if node.name.lower().endswith("max") else "ASC"
+    put(node, f"array_element(array_sort({{0}}, '{order}', 'NULLS LAST'), 1)", arguments, found)
 
 
 def _as_microseconds(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___: Resolution) -> None:
@@ -437,6 +444,8 @@ _REWRITES: Final[
     **dict.fromkeys(("to_char", "to_date", "to_timestamp"), _pattern_call),
     **dict.fromkeys(("trunc", "ceil", "floor"), _whole),
     **dict.fromkeys(("array_length", "array_position"), _as_integer),
+    **dict.fromkeys(("row_number", "rank", "dense_rank", "ntile"), _as_integer),
+    **dict.fromkeys(("array_min", "array_max"), _extreme),
     "from_unixtime": _as_microseconds,
     "date_part": _part_call,
     "date_trunc": _trunc_call,

@@ -54,7 +54,7 @@ class _DataFusionParser(Parser):
         k: v for k, v in Parser.RANGE_PARSERS.items() if k is not TokenType.IS
     }
 
-    def _parse_equality(self, parse_is: bool = True) -> exp.Expr | None:  # noqa: FBT001, FBT002  # the parser's
+    def _parse_equality(self, parse_is: bool = True) -> exp.Expr | None:  # the parser's
         this = self._parse_compared(self._parse_range())
         while parse_is and self._match(TokenType.IS):
             this = self._parse_compared(self._parse_is(this))
@@ -66,7 +66,7 @@ class _DataFusionParser(Parser):
             this = self.expression(kind(this=this, expression=self._parse_range()))
         return this
 
-    def _parse_is_rhs(self, distinct: bool = False) -> exp.Expr | None:  # noqa: FBT001, FBT002  # see above
+    def _parse_is_rhs(self, distinct: bool = False) -> exp.Expr | None:  # see above
         return self._parse_compared(self._parse_range()) if distinct else super()._parse_is_rhs()
 
     def _negate_range(self, this: exp.Expr | None = None) -> exp.Expr | None:

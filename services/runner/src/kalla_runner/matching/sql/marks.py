@@ -18,7 +18,7 @@ DAYS_OF: Final = "days_of"
 WRITTEN: Final = "name"
 """On a call: the name under which its author wrote it."""
 WRAPPER: Final = "wrapper"
-"""On a node that Kalla put around another, its `this`: people are shown what is in it."""
+"""On a node that Kalla put around another, its `this` or first argument: people are shown what is in it."""
 
 SHOWN: Final = "shown"
 """On a node that Kalla wrote in place of another: the text of that one."""
@@ -61,7 +61,7 @@ def shown(node: exp.Expr) -> str:
     while stack:
         inner = stack.pop()
         if WRAPPER in inner.meta:
-            kept = inner.this
+            kept = inner.expressions[0] if isinstance(inner, exp.Anonymous) else inner.this
             inner.replace(kept)
             stack.append(kept)
         elif SHOWN in inner.meta:

@@ -14,7 +14,7 @@ def bind_column(node: exp.Column, scope: Scope, found: Resolution) -> None:
     if binding is None:
         return
     relation, column = binding
-    found.bindings[id(node)] = binding
+    found.bind(node, binding)
     first = node.args.get("table") or node.this
     position = dict(first.meta)
     node.set("this", exp.to_identifier(column.name, quoted=True))

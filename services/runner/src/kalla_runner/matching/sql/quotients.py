@@ -65,7 +65,7 @@ def average(call: exp.Anonymous, value: exp.Expr, data_type: pa.DataType, found:
         return
     narrow = here[0] + inner <= MAX_128 - _ROWS
     _wrap(value, max(here[0] + inner, 1) if narrow else MAX_256 - _ROWS, inner)
-    _wrap(_whole(call), _precision(here[0], scale), scale)
+    _wrap(around_call(call), _precision(here[0], scale), scale)
 
 
 def middle(call: exp.Anonymous, value: exp.Expr, data_type: pa.DataType, found: Resolution) -> None:
@@ -100,7 +100,7 @@ def _digits(node: exp.Expr, data_type: pa.DataType) -> tuple[int, int] | None:
     return len(whole.lstrip("0")), len(fraction)
 
 
-def _whole(call: exp.Expr) -> exp.Expr:
+def around_call(call: exp.Expr) -> exp.Expr:
     """A call with its FILTER and OVER."""
     while isinstance(call.parent, AROUND_CALLS) and call.parent.this is call:
         call = call.parent

@@ -374,7 +374,7 @@ class _Resolver:
             self.found.problem(
                 Code.INVALID_SQL, f"A query used as a value has {len(columns)} columns; select one.", node
             )
-        self.found.query_types[id(node)] = columns[0].type if len(columns) == 1 else None
+        self.found.type_query(node, columns[0].type if len(columns) == 1 else None)
 
     def _name_outputs(self, scope: Scope) -> None:
         named: list[exp.Expr] = []

@@ -98,19 +98,29 @@ class Resolution:
         """Note a problem at the position of a node."""
         self.problems.append(sql_error(code, message, self.text, at))
 
+    def bind(self, node: exp.Column, binding: Binding) -> None:
+        """Say what a column stands for."""
+        self.bindings[id(node)] = binding
+        self.kept.append(node)
+
+    def type_query(self, node: exp.Query, data_type: pa.DataType | None) -> None:
+        """Say of which type the only column of a nested query is."""
+        self.query_types[id(node)] = data_type
+        self.kept.append(node)
+
     def copy(self, node: exp.Expr) -> exp.Expr:
         """Copy a resolved expression together with what its columns stand for."""
         twin = node.copy()
         for old, new in zip(node.walk(), twin.walk(), strict=True):
-            if id(old) in self.bindings:
-                self.bindings[id(new)] = self.bindings[id(old)]
-            if id(old) in self.query_types:
-                self.query_types[id(new)] = self.query_types[id(old)]
-        self.kept.append(twin)
+            if isinstance(new, exp.Column) and id(old) in self.bindings:
+                self.bind(new, self.bindings[id(old)])
+            if isinstance(new, exp.Query) and id(old) in self.query_types:
+                self.type_query(new, self.query_types[id(old)])
         return twin
 
     kept: list[exp.Expr] = field(default_factory=list)
-    """Nodes whose identity is a key above must outlive it."""
+    """Nodes whose identity is a key above must outlive it, also when a rewrite takes them out of the tree:
+    the next node at their place in memory would stand for what they stood for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ _RENAMED: Final[Mapping[str, str]] = {
     "strptime": "to_timestamp",
     "strftime": "to_char",
     "make_list": "make_array",
+    "list_min": "array_min",
     "mean": "avg",
     "sign": "signum",
 }
