@@ -89,7 +89,8 @@ def test_ctes_that_multiply_are_refused() -> None:
     doubled = ", ".join(
         f"c{n} AS (SELECT a.id FROM c{n - 1} a JOIN c{n - 1} b ON a.id = b.id)" for n in range(1, 40)
     )
-    sql = f"WITH c0 AS (SELECT id FROM invoices), {doubled} SELECT l.invoice_id, r.payment_id {FROM} JOIN c39 c ON c.id = l.id"
+    query = f"SELECT l.invoice_id, r.payment_id {FROM} JOIN c39 c ON c.id = l.id"
+    sql = f"WITH c0 AS (SELECT id FROM invoices), {doubled} {query}"
     assert "each CTE counted as often as it is used" in refused(sql).message
 
 

@@ -39,28 +39,32 @@ def make_arithmetic_exact(scope: Scope, found: Resolution, typer: Typer) -> None
     # What has no type for the engine is reported by those who need it.
     types = iter(typer.types([o for node in nodes for o in _operands(node)], found, quiet=True))
     typed = [(node, [next(types) for _ in _operands(node)]) for node in nodes]
-    of_integers: dict[int, list[pa.DataType]] = {}
-    exact: set[int] = set()
-    for node, here in reversed(typed):
-        known = [t for t in here if t is not None]
-        if len(known) < len(here):
-            continue
-        integers = all(pa.types.is_integer(t) for t in known)
-        if isinstance(node, exp.Add | exp.Sub) and all(digits(t) for t in known):
-            exact.add(id(node))
+    known = [(node, [t for t in here if t is not None]) for node, here in typed]
+    known = [(node, here) for node, here in known if len(here) == len(_operands(node))]
+    for node, here in reversed(known):
+        integers = all(pa.types.is_integer(t) for t in here)
         if isinstance(node, exp.Mod) and not integers:
             # The engine takes the remainder of 1 for 0, also of 2.5, where the column has no NULLs.
             wrap(node.left, "nullif({}, NULL)")
-        elif integers and not isinstance(node, exp.Mod):
-            of_integers[id(node)] = known
-        elif isinstance(node, exp.Mul):
-            _widen_product(node, known[0], known[1])
-    for node, _ in typed:
+        elif isinstance(node, exp.Mul) and not integers:
+            _widen_product(node, here[0], here[1])
+    _widen_integers([(n, h) for n, h in known if not isinstance(n, exp.Mod)])
+    _balance([n for n, h in known if isinstance(n, exp.Add | exp.Sub) and all(digits(t) for t in h)])
+
+
+def _widen_integers(known: Sequence[tuple[exp.Expr, list[pa.DataType]]]) -> None:
+    of_integers = {id(node): here for node, here in known if all(pa.types.is_integer(t) for t in here)}
+    for node, _ in known:
         if id(node) in of_integers and id(_around(node)) not in of_integers:
             _widen(node, of_integers)
-    for node, _ in typed:
+
+
+def _balance(nodes: Sequence[exp.Expr]) -> None:
+    """Bracket the long chains among sums and differences of exact numbers."""
+    exact = {id(node) for node in nodes}
+    for node in nodes:
         around = _around(node)
-        if id(node) in exact and (around is None or id(around) not in exact or bare(around.this) is not node):
+        if around is None or id(around) not in exact or bare(around.this) is not node:
             balance_sum(node)
 
 

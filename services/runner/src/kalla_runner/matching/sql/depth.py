@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from kalla_common.errors import Code, KallaError
 from sqlglot import exp
@@ -14,7 +14,6 @@ _CASTS: Final = 3
 """Casts within casts at most, without a function between them."""
 _CHAIN: Final = 16
 """Terms of a chain that may stand in a row; the engine plans a longer one in the square of its length."""
-_T = TypeVar("_T")
 _DEPTH: Final = 600
 """Levels of what runs; the engine's time grows with their square."""
 _READS: Final = 500
@@ -33,7 +32,8 @@ def check_depth(query: exp.Query) -> None:
     if levels > _DEPTH:
         raise KallaError(
             Code.INVALID_SQL,
-            "match_sql chains too many operations: shorten its longest expression, or name parts of it in a WITH.",
+            "match_sql chains too many operations: shorten its longest expression, or name parts of it "
+            "in a WITH.",
         )
 
 
@@ -43,8 +43,8 @@ def check_reads(query: exp.Expr) -> None:
     if reads > _READS:
         raise KallaError(
             Code.INVALID_SQL,
-            f"match_sql reads {reads:,} tables, each CTE counted as often as it is used, and may read {_READS:,}: "
-            "join fewer of them.",
+            f"match_sql reads {reads:,} tables, each CTE counted as often as it is used, and may read "
+            f"{_READS:,}: join fewer of them.",
         )
 
 
@@ -90,7 +90,7 @@ def _is_arrow_cast(node: exp.Expr) -> bool:
 
 
 def balance_conditions(query: exp.Query) -> None:
-    """Bracket long chains of AND and of OR, in place, so that their depth is the logarithm of their length."""
+    """Bracket long chains of AND and of OR, in place: their depth is then the logarithm of their length."""
     for node in list(query.find_all(exp.And, exp.Or)):
         if type(node.parent) is type(node):
             continue
@@ -103,13 +103,11 @@ def balance_conditions(query: exp.Query) -> None:
             else:
                 terms.append(inner)
         if len(terms) > _CHAIN:
-            node.replace(
-                _halved(terms, lambda a, b, kind=type(node): kind(this=_paren(a), expression=_paren(b)))
-            )
+            node.replace(_halved(terms, type(node)))
 
 
 def balance_sum(root: exp.Expr) -> None:
-    """Bracket a long chain of exact sums and differences, in place: its value stays, a - b - c is a - (b + c).
+    """Bracket a long chain of exact sums and differences, in place; a - b - c becomes a - (b + c).
 
     The type may get narrower than that of the chain, never too narrow for its values.
     """
@@ -135,11 +133,12 @@ def _signed(terms: Sequence[tuple[exp.Expr, bool]]) -> exp.Expr:
     return kind(this=_paren(_signed(terms[:half])), expression=_paren(_signed(rest)))
 
 
-def _halved(terms: Sequence[_T], join: Callable[[_T, _T], _T]) -> _T:
+def _halved(terms: Sequence[exp.Expr], kind: type[exp.Expr]) -> exp.Expr:
     if len(terms) == 1:
         return terms[0]
     half = len(terms) // 2
-    return join(_halved(terms[:half], join), _halved(terms[half:], join))
+    sides = [_paren(_halved(part, kind)) for part in (terms[:half], terms[half:])]
+    return kind(this=sides[0], expression=sides[1])
 
 
 def _paren(node: exp.Expr) -> exp.Expr:

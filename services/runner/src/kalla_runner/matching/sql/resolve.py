@@ -323,8 +323,8 @@ class _Resolver:
         if len(expanded) > _MOST_COLUMNS:
             raise KallaError(
                 Code.INVALID_SQL,
-                f"match_sql selects {len(expanded):,} columns in one SELECT and may select {_MOST_COLUMNS:,}: name "
-                "those that are needed.",
+                f"match_sql selects {len(expanded):,} columns in one SELECT and may select "
+                f"{_MOST_COLUMNS:,}: name those that are needed.",
             )
         scope.select.set("expressions", expanded)
 

@@ -102,8 +102,8 @@ def _rewrite(call: exp.Anonymous, types: list[pa.DataType], found: Resolution, t
     if len(sql) > _LONGEST:
         found.problem(
             Code.INVALID_SQL,
-            "tolerance_match compares expressions that are too long, or hold tolerance_match themselves: compute "
-            "them in a WITH and compare its columns.",
+            "tolerance_match compares expressions that are too long, or hold tolerance_match themselves: "
+            "compute them in a WITH and compare its columns.",
             call,
         )
         return

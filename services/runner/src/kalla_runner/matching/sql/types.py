@@ -164,7 +164,7 @@ class Typer:
     def _waves(
         self, expressions: Sequence[exp.Expr], known: dict[int, pa.DataType | None], found: Resolution
     ) -> list[list[exp.Expr]]:
-        """The nodes to ask for, operands before what is made of them; what needs no question is in `known`."""
+        """The nodes to ask for, operands before what is made of them; all others is in `known`."""
         waves: list[list[exp.Expr]] = []
         heights: dict[int, int] = {}
         stack = [(expression, False) for expression in reversed(expressions)]
