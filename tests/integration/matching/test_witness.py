@@ -198,14 +198,12 @@ UNCERTAIN = {
     "limits": (_JOIN + "l.ref = r.ref ORDER BY l.id LIMIT 5", "LIMIT depends on the order of rows"),
     "a pattern": (_ON_REF + "r.ref ~ 'R\\d+'", "A regular expression may mean different things"),
     "a pattern from a column": (_ON_REF + "r.ref LIKE l.name", "LIKE has a pattern that is not written out"),
-    "similar": (_ON_REF + "r.ref SIMILAR TO 'R%'", "SIMILARTO"),
     "reversed": (_ON_REF + "reverse(r.ref) <> 'a'", "reverse has no translation"),
     "a text in another form": (_ON_REF + "CAST(concat('+', r.number) AS INT) >= 0", "may read differently"),
     "any value": (
         "SELECT l.id, any_value(r.pid) AS pid FROM inv l JOIN pay r ON l.ref = r.ref GROUP BY l.id",
         "any_value depends on the order",
     ),
-    "hours of a date": (_ON_REF + "l.day + INTERVAL '36' HOUR > r.day", "reckoned with"),
 }
 
 

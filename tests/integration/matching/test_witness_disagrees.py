@@ -86,7 +86,7 @@ def test_a_wrong_mark_is_found_though_rows_are_conserved(
 
     def wrong(*arguments: Any) -> Any:
         found = plain(*arguments)
-        found.left[row] = not found.left[row]
+        found.left.matched[row] = not found.left.matched[row]
         return found
 
     monkeypatch.setattr(engine, "match_in_one_pass", wrong)

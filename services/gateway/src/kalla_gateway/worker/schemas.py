@@ -53,6 +53,21 @@ class OutputPathsBody(BaseModel):
     unmatched_right: str
 
 
+class WitnessBody(BaseModel):
+    """What a second engine found: the figures that both engines have, or why it has none."""
+
+    status: Literal["agreed", "not_possible"]
+    reason: str | None = None
+    engine: str
+    seconds: Annotated[float, Field(ge=0.0)]
+    matched_count: Count | None = None
+    unmatched_left_count: Count | None = None
+    unmatched_right_count: Count | None = None
+    matched_hash: str | None = None
+    unmatched_left_hash: str | None = None
+    unmatched_right_hash: str | None = None
+
+
 class CompletionReport(BaseModel):
     """A run is completed."""
 
@@ -62,7 +77,7 @@ class CompletionReport(BaseModel):
     unmatched_right_count: Count
     output_paths: OutputPathsBody
     diagnostics: dict[str, Any] | None = None
-    witness: dict[str, Any] | None = None
+    witness: WitnessBody | None = None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -92,7 +107,7 @@ class CompletionReport(BaseModel):
             diagnostics=_storable(
                 self.diagnostics
                 if self.witness is None
-                else {**(self.diagnostics or {}), "witness": self.witness}
+                else {**(self.diagnostics or {}), "witness": self.witness.model_dump(exclude_none=True)}
             ),
         )
 
