@@ -198,7 +198,7 @@ UNCERTAIN = {
     "limits": (_JOIN + "l.ref = r.ref ORDER BY l.id LIMIT 5", "LIMIT depends on the order of rows"),
     "a pattern": (_ON_REF + "r.ref ~ 'R\\d+'", "A regular expression may mean different things"),
     "a pattern from a column": (_ON_REF + "r.ref LIKE l.name", "LIKE has a pattern that is not written out"),
-    "reversed": (_ON_REF + "reverse(r.ref) <> 'a'", "reverse has no translation"),
+    "reversed": (_ON_REF + "reverse(r.ref) <> 'a'", "no certain translation of reverse"),
     "a text in another form": (_ON_REF + "CAST(concat('+', r.number) AS INT) >= 0", "may read differently"),
     "any value": (
         "SELECT l.id, any_value(r.pid) AS pid FROM inv l JOIN pay r ON l.ref = r.ref GROUP BY l.id",

@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from kalla_runner.connectors.type_names import is_text
 from kalla_runner.matching.sql.catalogue import Family
+from kalla_runner.matching.sql.marks import shown
 
 MAX_DIGITS: Final = 38
 """Digits of DuckDB's widest decimal."""
@@ -38,7 +39,7 @@ def only(node: exp.Expr, known: Collection[str]) -> None:
     for name, value in node.args.items():
         if value and name not in known:
             part = name.strip("_").replace("_", " ").upper()
-            not_possible(f"{node.key.upper()} with {part} has no translation")
+            not_possible(f"there is no certain translation of {part} in {shown(node)}")
 
 
 @dataclass(frozen=True, slots=True)
