@@ -137,6 +137,8 @@ class Structure:
             term = calls.draw(draw.any_family(), depth)
             if term is None or (over and not set(term.expr.uses[:1]).isdisjoint(_NOT_OVER)):
                 continue
+            if not term.expr.columns and "ORDER BY" in term.expr.kalla:
+                continue  # ORDER BY 2 is a place to some and a value to others
             return term
         return None
 

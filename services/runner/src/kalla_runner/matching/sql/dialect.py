@@ -41,6 +41,17 @@ class _DataFusionTokenizer(Tokenizer):
     COMMANDS = {*Tokenizer.COMMANDS, TokenType.SHOW}  # noqa: RUF012
 
 
+def _typed_literal(parser: Parser, this: exp.Expr | None, to: exp.DataType) -> exp.Expr | None:
+    """Bind `TIMESTAMP '...'::DATE` as (TIMESTAMP '...')::DATE: the parser casts the text first."""
+    literal = this
+    while literal is not None and not isinstance(literal, exp.Literal):
+        literal = literal.this
+    if literal is None or literal is this:
+        return parser.expression(exp.Cast(this=this, to=to))
+    literal.replace(parser.expression(exp.Cast(this=literal.copy(), to=to)))
+    return this
+
+
 class _DataFusionParser(Parser):
     """Operators bind as the SQL standard and PostgreSQL have it: IS looser than =, NOT looser than IS."""
 
@@ -50,6 +61,12 @@ class _DataFusionParser(Parser):
         k: v for k, v in Parser.NO_PAREN_FUNCTION_PARSERS.items() if k in ("ANY", "CASE")
     }
 
+    TYPE_LITERAL_PARSERS = {  # noqa: RUF012
+        **Parser.TYPE_LITERAL_PARSERS,
+        **dict.fromkeys(
+            (exp.DType.DATE, exp.DType.TIME, exp.DType.TIMESTAMP, exp.DType.TIMESTAMPTZ), _typed_literal
+        ),
+    }
     RANGE_PARSERS = {  # noqa: RUF012
         k: v for k, v in Parser.RANGE_PARSERS.items() if k is not TokenType.IS
     }
