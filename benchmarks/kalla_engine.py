@@ -6,7 +6,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kalla_common.domain import SourceSpec
+from kalla_common.domain import SourceSpec, WitnessReport
 from kalla_runner.connectors import csv, parquet
 from kalla_runner.connectors.base import OpenSource, ReadSession
 from kalla_runner.connectors.registry import open_source
@@ -22,8 +22,8 @@ WARM = (csv, parquet)
 """Connectors load at first use; a run in a warm child does not wait for that."""
 
 
-def run(left: Path, right: Path, out: Path) -> None:
-    """Reconcile two files into `out`, side by side as a run does."""
+def run(left: Path, right: Path, out: Path, *, with_witness: bool = False) -> None:
+    """Reconcile two files into `out`, side by side as a run does, if asked with a second engine."""
     specs = [SourceSpec("invoices", str(left.resolve())), SourceSpec("payments", str(right.resolve()))]
     with ReadSession((left.resolve().parent,), THREADS) as session:
         sources = [open_source(spec, session) for spec in specs]
@@ -34,7 +34,24 @@ def run(left: Path, right: Path, out: Path) -> None:
     payments = TableInfo("payments", staged[1].schema, ("payment_id",), staged[1].row_count)
     plan = plan_match(MATCH_SQL, invoices, payments)
     assert plan.path == "one_pass"
-    run_match(plan, staged, out, Limits(threads=THREADS), lambda _fraction, _matched: None)
+    limits = Limits(threads=THREADS)
+
+    def answer(folder: Path, scratch: Path, seconds: float) -> WitnessReport:
+        # As in a run, only one that asks for it loads the second engine.
+        from kalla_runner.matching.witness.witness import Question, witness  # noqa: PLC0415
+
+        question = Question(MATCH_SQL, plan, staged, [invoices, payments], folder, scratch)
+        return witness(question, limits, seconds)
+
+    outcome = run_match(
+        plan,
+        staged,
+        out,
+        limits,
+        lambda _fraction, _matched: None,
+        witness=answer if with_witness else None,
+    )
+    assert outcome.witness is None or outcome.witness.status == "agreed"
     shutil.rmtree(out / "staged", ignore_errors=True)
 
 

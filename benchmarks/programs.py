@@ -218,8 +218,16 @@ def kalla_engine(inputs: Inputs) -> None:
     engine.run(inputs.left, inputs.right, inputs.out)
 
 
+def kalla_engine_with_witness(inputs: Inputs) -> None:
+    """The same, and DuckDB answers the question once more on the staged rows."""
+    from benchmarks import kalla_engine as engine
+
+    engine.run(inputs.left, inputs.right, inputs.out, with_witness=True)
+
+
 PROGRAMS: Final[dict[str, Callable[[Inputs], None]]] = {
     "kalla-engine": kalla_engine,
+    "kalla-engine + witness": kalla_engine_with_witness,
     "duckdb-full-join": duckdb_full_join,
     "duckdb-three-queries": duckdb_three_queries,
     "polars": polars_lazy,

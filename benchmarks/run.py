@@ -27,6 +27,7 @@ REST: Final = "kalla-rest"
 ALL: Final = (
     "floor",
     "kalla-engine",
+    "kalla-engine + witness",
     REST,
     "duckdb-full-join",
     "duckdb-three-queries",

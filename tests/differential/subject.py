@@ -76,6 +76,10 @@ class Subject:
             general = self._plan(force_general=True)
             yield "general (forced)", self._run(general)
 
+    def staged(self, table: Table) -> StagedTable:
+        """A table of the case as it was staged."""
+        return self._staged[table.alias]
+
     def _stage(self, table: Table, folder: Path, session: ReadSession) -> StagedTable:
         # Chance that belongs to the table alone, so that shrinking does not change the dialect.
         rng = Random(f"{self._case.seed} {table.alias}")  # noqa: S311 - no secret

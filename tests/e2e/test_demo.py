@@ -51,6 +51,7 @@ def test_the_demo_shows_the_counts_that_its_data_have(home: Path) -> None:
     unmatched_left = len(data.invoices) - len(paid)
     unmatched_right = sum(payment.payment_id not in used for payment in data.payments)
     assert f"{len(pairs):,} pairs match" in done.stdout
+    assert "A second engine (duckdb 2" in done.stdout
     assert f"without a payment ({unmatched_left:,} rows)" in done.stdout
     assert f"without an invoice ({unmatched_right:,} rows)" in done.stdout
     for word in ("primary keys that come more than once", "without spaces around", "in one case"):

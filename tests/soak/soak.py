@@ -16,6 +16,8 @@ from tests.soak.work import RUN_SECONDS, Client, Verdicts, settle
 CLIENTS = 3
 LEAK_SHARE = 0.35
 """Part of the time for the small runs at the end."""
+WHILE_STARTING = 0.01
+"""Chance of a fault, every 0.1 s, while something is not up again; else nothing would ever be done."""
 
 
 def soak(folder: Path, *, minutes: float, seed: int, runs: int, say: Callable[[str], None]) -> list[str]:
@@ -43,14 +45,8 @@ def _under_bad_luck(
     clients = [Client(stack.url, place, rng.getrandbits(64), verdicts) for _ in range(CLIENTS)]
     for client in clients:
         client.start()
-    end = time.monotonic() + seconds
-    following = time.monotonic() + 2
-    while time.monotonic() < end:
-        stack.supervise()
-        if time.monotonic() > following:
-            faults.one()
-            following = time.monotonic() + rng.uniform(0.5, 6.0)
-        time.sleep(0.02)
+    _befall(stack, faults, rng, seconds)
+    end = time.monotonic()
     for client in clients:
         client.stopping.set()
     while any(client.is_alive() for client in clients) and time.monotonic() < end + RUN_SECONDS:
@@ -61,11 +57,23 @@ def _under_bad_luck(
         if client.error is not None or client.is_alive():
             verdicts.complain(f"a client did not end well: {client.error!r}")
     settle(stack.url, verdicts)
+    if not verdicts.ends["completed"]:
+        verdicts.complain("not one run was completed")
     for case in verdicts.cases.values():
         for clean in case.clean:
             clean()
     say(f"runs: {dict(verdicts.ends)}; restarts: {stack.restarts}; faults: {dict(faults.befell)}")
     return verdicts.wrong
+
+
+def _befall(stack: Stack, faults: Faults, rng: random.Random, seconds: float) -> None:
+    end, following = time.monotonic() + seconds, time.monotonic() + 2
+    while time.monotonic() < end:
+        stack.supervise()
+        if time.monotonic() > following and (rng.random() < WHILE_STARTING or stack.ready()):
+            faults.one()
+            following = time.monotonic() + rng.uniform(0.5, 6.0)
+        time.sleep(0.1)
 
 
 def _in_peace(stack: Stack, place: Place, runs: int, seconds: float, say: Callable[[str], None]) -> list[str]:

@@ -92,6 +92,15 @@ class Stack:
                     raise AssertionError(msg)
                 time.sleep(0.05)
 
+    def ready(self) -> bool:
+        """Whether gateway and runner take work now."""
+        try:
+            with httpx.Client(timeout=1.0, trust_env=False) as client:
+                urls = (self.addresses.runner, self.addresses.gateway)
+                return all(client.get(f"{url}/ready").is_success for url in urls)
+        except httpx.TransportError:
+            return False
+
     def process(self, name: str) -> psutil.Process | None:
         """The running process of a service, "postgres" or "s3"."""
         servers = {"postgres": self.postgres, "s3": self.s3}

@@ -6,9 +6,11 @@ import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from kalla_common.errors import Code, KallaError
+from kalla_runner import storage
 from kalla_runner.connectors.csv.passes import BLOCK_BYTES
 from kalla_runner.connectors.csv.source import CsvSource
 
@@ -212,3 +214,15 @@ def test_a_long_row_that_holds_many_quotes_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, b'id,ref\n1,"' + b'""' * (5 << 20) + b'"\n2,x\n')
     rows = read(csv_source(path))
     assert [(number, len(text)) for number, text in rows] == [(1, 5 << 20), (2, 1)]
+
+
+def test_staging_leaves_the_last_of_the_disk_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, b"id,ref\n" + b"1,a\n" * 1000)
+    free = os.statvfs(tmp_path)
+    nearly_full = os.statvfs_result((*free[:4], 1, *free[5:]))
+    monkeypatch.setattr(storage, "os", Mock(wraps=os, statvfs=Mock(return_value=nearly_full)))
+    failure = failure_of(lambda: csv_source(path).stage(tmp_path / "staged", lambda _: None))
+    assert failure.code is Code.STORAGE_FULL
+    assert list((tmp_path / "staged").iterdir()) == []

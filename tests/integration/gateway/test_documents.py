@@ -54,6 +54,19 @@ async def test_any_number_in_diagnostics_is_stored(gateway: Gateway, number: str
     assert (await gateway.run(run_id))["diagnostics"]["x"]
 
 
+@pytest.mark.parametrize(
+    ("number", "status"), [("7.0", 200), ("7e0", 200), ("7.5", 400), ("1e99999999", 400), ("-1.0", 400)]
+)
+async def test_a_count_is_a_whole_number_however_it_is_written(
+    gateway: Gateway, number: str, status: int
+) -> None:
+    await gateway.submitted(COMPLETE["run_id"])
+    body = json.dumps(COMPLETE).replace('"matched_count": 1', f'"matched_count": {number}')
+    headers = {"content-type": "application/json"}
+    answer = await gateway.client.post("/api/worker/complete", content=body, headers=headers)
+    assert answer.status_code == status, answer.text
+
+
 @pytest.mark.parametrize("path", ["/api/sources", "/api/recipes", "/api/runs", "/api/worker/complete"])
 async def test_a_text_with_nul_is_a_400(gateway: Gateway, path: str) -> None:
     answer = await gateway.post(path, COMPLETE | {"diagnostics": {"a": ["b\0"]}})

@@ -97,6 +97,7 @@ async def test_completion_fills_the_documented_fields(gateway: Gateway) -> None:
             "updated_at": run["latest_progress"]["updated_at"],
         },
         "diagnostics": {"match_path": "one_pass"},
+        "witness": None,
     }
     assert {k: v for k, v in run.items() if k not in ("created_at", "updated_at")} == expected
 
@@ -115,6 +116,16 @@ async def test_diagnostics_of_another_form_leave_the_totals_unknown(gateway: Gat
     await gateway.submitted(RUN)
     await _report(gateway, "complete", COMPLETE | {"diagnostics": {"left": side}})
     assert (await gateway.run(RUN))["latest_progress"]["total_left"] is None
+
+
+async def test_a_witness_is_kept_beside_the_diagnostics(gateway: Gateway) -> None:
+    report = {"status": "agreed", "engine": "duckdb 2.0.0", "seconds": 0.1, "matched_count": 4500}
+    await gateway.submitted(RUN)
+    await _report(
+        gateway, "complete", COMPLETE | {"witness": report, "diagnostics": {"match_path": "general"}}
+    )
+    run = await gateway.run(RUN)
+    assert (run["witness"], run["diagnostics"]) == (report, {"match_path": "general"})
 
 
 async def test_an_error_fails_the_run_and_says_why(gateway: Gateway) -> None:

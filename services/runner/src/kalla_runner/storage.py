@@ -13,6 +13,17 @@ from kalla_common.errors import Code, KallaError
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+RESERVED_BYTES = 256 * 1024 * 1024
+"""What staging leaves free, or the share below of a small disk: a database on it could not go on without."""
+RESERVED_SHARE: Final = 0.02
+
+
+def check_room(folder: Path) -> None:
+    """Raise OSError (ENOSPC) if staging would take the last of the disk; cheap enough for every batch."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < min(RESERVED_BYTES, RESERVED_SHARE * disk.f_blocks * disk.f_frsize):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
 
 @contextmanager
 def storage_errors(path: Path) -> Generator[None]:

@@ -27,7 +27,7 @@ def runner(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_a_job_that_leaves_it_open_gets_what_the_server_is_set_to(
     asked: dict[str, bool], status: str | None, runner: RunnerProcess, receiver: Receiver
 ) -> None:
-    body = job(runner, write_sources(runner.data), callback_url=receiver.url) | asked
+    body = job(runner, write_sources(runner.data), callback_url=receiver.url, **asked)
     runner.submit(body)
     wait_for(lambda: receiver.of(body["run_id"], "complete"), "complete")
     report = receiver.of(body["run_id"], "complete")[0].body.get("witness")

@@ -121,6 +121,40 @@ def test_trap_02_the_type_is_the_same_however_the_rows_are_split(
     assert shape_of(array.slice(0, cut)).join(shape_of(array.slice(cut))) == shape_of(array)
 
 
+WRITTEN = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,2})?", re.ASCII)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "value"),
+    [
+        ("+1234.56", pa.decimal128(12, 2), Decimal("1234.56")),
+        ("1.2E+3", pa.decimal128(12, 2), Decimal(1200)),
+        ("-1.5e2", pa.decimal128(12, 2), Decimal(-150)),
+        ("1.2E-7", pa.decimal128(38, 8), Decimal("0.00000012")),
+        ("+7", pa.int64(), 7),
+        ("1e3", pa.int64(), 1000),
+    ],
+)
+def test_a_declared_number_may_have_a_plus_sign_or_an_exponent(
+    text: str, target: pa.DataType, value: object
+) -> None:
+    assert fit(pa.array([None, text], pa.string()), target).to_pylist() == [None, value]
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("++1", pa.int64()),
+        ("1e-3", pa.decimal128(12, 2)),
+        ("1e99", pa.decimal128(38, 2)),
+        ("1.5e0", pa.int64()),
+    ],
+)
+def test_a_number_that_does_not_fit_its_declared_type_is_a_misfit(text: str, target: pa.DataType) -> None:
+    with pytest.raises(MisfitError):
+        fit(pa.array([text], pa.string()), target)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.one_of(NUMBERS, ODD, st.none()), min_size=1, max_size=20),
@@ -135,7 +169,7 @@ def test_a_declared_decimal_takes_exactly_the_numbers_that_it_can_hold(
     def fits(value: str | None) -> bool:
         if value is None:
             return True
-        if not PLAIN.fullmatch(value) or value == "-0":
+        if not WRITTEN.fullmatch(value) or re.fullmatch("-0(e.*)?", value, re.IGNORECASE):
             return False
         units = Decimal(value).scaleb(scale)
         return units == int(units) and abs(int(units)) < 10**precision

@@ -50,6 +50,7 @@ specs = st.builds(
     primary_keys=st.dictionaries(text, st.lists(text, max_size=3).map(tuple), max_size=3),
     callback_url=text,
     allow_quadratic=st.booleans(),
+    witness=st.sampled_from([None, True, False]),
 )
 
 

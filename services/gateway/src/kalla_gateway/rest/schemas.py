@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 from kalla_common.domain import FilterOp
@@ -25,6 +26,16 @@ _CONDITION: Final[dict[str, Any]] = {
         for op in FilterOp
     ],
 }
+
+
+MAX_WHOLE: Final = 2**63
+
+
+def whole(value: Any) -> Any:
+    """A number such as 5.0 as the integer it is, as JSON schemas have it; anything else as it is."""
+    # Bounded first: 1e99999999 as an integer would take the memory of the process.
+    small = isinstance(value, Decimal) and -MAX_WHOLE <= value <= MAX_WHOLE
+    return int(value) if small and value == value.to_integral_value() else value
 
 
 def conditions_schema(schema: dict[str, Any]) -> None:

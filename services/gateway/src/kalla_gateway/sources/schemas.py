@@ -8,9 +8,9 @@ from kalla_common.domain import ColumnInfo
 from kalla_common.runner.ports import Page
 from kalla_common.telemetry import redact
 from kalla_common.uris import mask_uri
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
-from kalla_gateway.rest.schemas import WORDS, Saved, conditions_schema
+from kalla_gateway.rest.schemas import WORDS, Saved, conditions_schema, whole
 from kalla_gateway.sources.contact import Look
 from kalla_gateway.sources.tables import SourceRow
 from kalla_gateway.sources.uris import SOURCE_TYPES
@@ -115,7 +115,7 @@ class LoadScoped(BaseModel):
         description="FilterCondition[]: column, op (eq, neq, gt, gte, lt, lte, between, in, like), value",
         json_schema_extra=conditions_schema,
     )
-    limit: Annotated[StrictInt, Field(ge=1)] | None = Field(
+    limit: Annotated[StrictInt, Field(ge=1), BeforeValidator(whole)] | None = Field(
         default=None, description=f"Default {DEFAULT_LOAD}; more than {MAX_LOAD} counts as {MAX_LOAD}."
     )
 

@@ -6,16 +6,17 @@ from decimal import Decimal
 from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
+from kalla_gateway.rest.schemas import TEXT, whole
 from kalla_gateway.runs.service import Completion, Progress
 
 _RUN_ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 
 MAX_COUNT = 2**53 - 1
 """Every JSON reader holds integers up to here exactly."""
-RunId = Annotated[str, Field(min_length=1)]
-Count = Annotated[StrictInt, Field(ge=0, le=MAX_COUNT)]
+RunId = Annotated[str, Field(min_length=1, json_schema_extra=TEXT)]
+Count = Annotated[StrictInt, Field(ge=0, le=MAX_COUNT), BeforeValidator(whole)]
 
 
 class ProgressReport(BaseModel):
@@ -52,6 +53,21 @@ class OutputPathsBody(BaseModel):
     unmatched_right: str
 
 
+class WitnessBody(BaseModel):
+    """What a second engine found: the figures that both engines have, or why it has none."""
+
+    status: Literal["agreed", "not_possible"]
+    reason: str | None = None
+    engine: str
+    seconds: Annotated[float, Field(ge=0.0)]
+    matched_count: Count | None = None
+    unmatched_left_count: Count | None = None
+    unmatched_right_count: Count | None = None
+    matched_hash: str | None = None
+    unmatched_left_hash: str | None = None
+    unmatched_right_hash: str | None = None
+
+
 class CompletionReport(BaseModel):
     """A run is completed."""
 
@@ -61,7 +77,7 @@ class CompletionReport(BaseModel):
     unmatched_right_count: Count
     output_paths: OutputPathsBody
     diagnostics: dict[str, Any] | None = None
-    witness: dict[str, Any] | None = None
+    witness: WitnessBody | None = None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -91,7 +107,7 @@ class CompletionReport(BaseModel):
             diagnostics=_storable(
                 self.diagnostics
                 if self.witness is None
-                else {**(self.diagnostics or {}), "witness": self.witness}
+                else {**(self.diagnostics or {}), "witness": self.witness.model_dump(exclude_none=True)}
             ),
         )
 
@@ -112,7 +128,7 @@ class ErrorReport(BaseModel):
     """A run has failed, or was cancelled (code CANCELLED)."""
 
     run_id: RunId
-    error: str
+    error: Annotated[str, Field(json_schema_extra=TEXT)]
     code: str | None = None
 
     model_config = ConfigDict(

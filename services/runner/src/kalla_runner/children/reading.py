@@ -19,6 +19,7 @@ from kalla_runner.connectors.registry import open_source
 from kalla_runner.connectors.type_names import columns_of
 from kalla_runner.matching.check import check_match_sql
 from kalla_runner.matching.plan import TableInfo
+from kalla_runner.matching.sql.deadline import killed_in_time
 
 PIECE_BYTES: Final = 4 * 1024 * 1024
 """Rows travel in pieces of about this size, so that the runner never holds many of them."""
@@ -50,7 +51,8 @@ def check_sql(task: CheckSql) -> SqlCheck:
             )
             for spec in task.sources
         ]
-    return check_match_sql(task.match_sql, tables[0], tables[1], tables[2:])
+    with killed_in_time():
+        return check_match_sql(task.match_sql, tables[0], tables[1], tables[2:])
 
 
 def source_rows(task: SourceRows) -> Generator[Opened | pa.RecordBatch]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from kalla_runner.staging import StagedTable, StageProgress
-from kalla_runner.storage import storage_errors
+from kalla_runner.storage import check_room, storage_errors
 
 PartT = TypeVar("PartT")
 Advance = Callable[[int], None]
@@ -100,6 +100,7 @@ def _write(path: Path, batches: Generator[pa.RecordBatch], schema: pa.Schema, st
         for batch in batches:
             if stop.is_set():
                 break
+            check_room(path.parent)
             writer.write_batch(batch)
             rows += batch.num_rows
     return rows

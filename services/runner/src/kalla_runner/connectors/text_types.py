@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
@@ -112,6 +113,7 @@ _KINDS: Final[tuple[tuple[re.Pattern[str], Kind], ...]] = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z|[+-][\d:]+)", re.ASCII), Kind.INSTANT),
     (re.compile(r"true|false"), Kind.BOOLEAN),
 )
+_EXPONENT: Final = r"^-?(0|[1-9]\d{0,75})(\.\d{1,76})?[eE][+-]?\d{1,2}$"
 _LONGEST: Final = 80
 """No value longer than this is anything but text: 76 digits, a sign, a dot, a zero before it."""
 
@@ -171,20 +173,35 @@ def convert(values: pa.StringArray, target: pa.DataType) -> tuple[pa.Array, Shap
 
 
 def fit(values: pa.StringArray, target: pa.DataType) -> pa.Array:
-    """As `convert`, for a declared type: digits after a decimal's scale may be there if they are zeros.
+    """As `convert`, for a declared type: other ways to write the same number are taken as well.
+
+    These are a plus sign, an exponent, and zeros after a decimal's scale.
 
     Raises:
         MisfitError: a value does not fit, with the place of the first such value.
     """
-    if pa.types.is_decimal(target) and try_convert(values, target) is None:
-        # Nothing is lost: 1.500 is 1.50, while 1.505 stays a misfit.
-        if target.scale:
-            surplus = ((rf"(\.\d{{{target.scale}}}\d*?)0+$", r"\1"),)
-        else:
-            surplus = ((r"^-0\.0+$", "0"), (r"^(-?\d+)\.0+$", r"\1"))
-        for pattern, kept in surplus:
-            values = _pc.replace_substring_regex(values, pattern, kept)
+    number = pa.types.is_decimal(target) or pa.types.is_int64(target)
+    if number and try_convert(values, target) is None:
+        values = _plainly_written(values, target.scale if pa.types.is_decimal(target) else 0)
     return convert(values, target)[0]
+
+
+def _plainly_written(values: pa.StringArray, scale: int) -> pa.StringArray:
+    """Numbers as inference takes them; nothing is lost: 1.500 is 1.50, while 1.505 stays as it is."""
+    values = _pc.replace_substring_regex(values, r"^\+(\d)", r"\1")
+    exponents = _pc.match_substring_regex(values, _EXPONENT)
+    if _pc.any(exponents).as_py():
+        written = [format(Decimal(text), "f") for text in values.filter(exponents).to_pylist()]
+        values = _pc.replace_with_mask(
+            values, _pc.fill_null(exponents, False), pa.array(written, pa.string())
+        )
+    if scale:
+        surplus = ((rf"(\.\d{{{scale}}}\d*?)0+$", r"\1"),)
+    else:
+        surplus = ((r"^-0\.0+$", "0"), (r"^(-?\d+)\.0+$", r"\1"))
+    for pattern, kept in surplus:
+        values = _pc.replace_substring_regex(values, pattern, kept)
+    return values
 
 
 def try_convert(values: pa.StringArray, target: pa.DataType) -> tuple[pa.Array, Shape] | None:

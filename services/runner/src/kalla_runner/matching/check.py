@@ -26,6 +26,7 @@ from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 
 from kalla_runner.connectors.type_names import type_name
+from kalla_runner.matching.panics import panics_as_errors
 from kalla_runner.matching.plan import ROW_COLUMN, MatchPlan, TableInfo
 from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.band import rewrite_bands
@@ -129,7 +130,7 @@ class _Checked:
     problems: list[KallaError] | None = None
 
     def plan(self, match_sql: str, *, allow_quadratic: bool) -> tuple[MatchPlan, pa.Schema]:
-        with limited_time():
+        with limited_time(), panics_as_errors(Code.INVALID_SQL, "match_sql cannot be planned"):
             return self._plan(match_sql, allow_quadratic=allow_quadratic)
 
     def _plan(self, match_sql: str, *, allow_quadratic: bool) -> tuple[MatchPlan, pa.Schema]:

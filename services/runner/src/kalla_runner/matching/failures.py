@@ -10,6 +10,7 @@ from typing import Final
 from kalla_common.errors import Code, KallaError
 
 from kalla_runner.matching.limits import Limits
+from kalla_runner.matching.panics import panics_as_errors
 from kalla_runner.matching.sql.engine_errors import value_problem
 from kalla_runner.matching.sql.tolerance import INEXACT_FLOAT, NEGATIVE_THRESHOLD
 
@@ -78,7 +79,8 @@ def engine_failures(limits: Limits) -> Generator[None]:
         KallaError: MEMORY_LIMIT, STORAGE_FULL, INVALID_DATA or INVALID_SQL.
     """
     try:
-        yield
+        with panics_as_errors(Code.INVALID_DATA, "match_sql fails on the data"):
+            yield
     except KallaError:
         raise
     except Exception as error:

@@ -15,7 +15,7 @@ from kalla_common.errors import KallaError
 
 from kalla_runner.pinned import PinnedBytes, ReadAt, ReadAtFile, read_fully
 from kalla_runner.s3.objects import S3Object
-from kalla_runner.storage import storage_errors
+from kalla_runner.storage import check_room, storage_errors
 
 _RANGE_BYTES: Final = 1 << 25
 """Of one request: larger ones cost the store less, smaller ones arrive more in order."""
@@ -88,6 +88,7 @@ class Download:
                 if self._stopped:
                     return
                 with storage_errors(self._folder):
+                    check_room(self._folder)
                     _write_fully(self._descriptor, start, chunk)
                 start += len(chunk)
                 self._progress(len(chunk))

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 from kalla_common.errors import Code, KallaError
 from kalla_runner.matching import check
+from kalla_runner.matching.panics import panics_as_errors
 from kalla_runner.matching.plan import TableInfo
+from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql import deadline, types
 from kalla_runner.matching.sql.types import Typer
 
@@ -130,3 +132,19 @@ async def test_a_process_is_ended_where_the_engine_does_not_come_back() -> None:
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
     assert await asyncio.wait_for(process.wait(), 30) == -14
+
+
+def test_a_large_constant_is_refused_before_it_is_computed() -> None:
+    error = refused(f"SELECT l.invoice_id, r.payment_id {FROM} AND repeat('x', 1000000000) = 'x'")
+    assert "1,000" in error.message
+
+
+def test_a_panic_of_the_engine_is_an_error_with_a_sentence() -> None:
+    session = new_session()
+    rows = pa.record_batch({"s": pa.array(["a"])})
+    session.register_record_batches("t", [[rows]])
+    with (
+        pytest.raises(KallaError, match="look for a length or a count"),
+        panics_as_errors(Code.INVALID_DATA, "match_sql fails on the data"),
+    ):
+        session.sql("SELECT lpad(s, -1) AS v FROM t").to_arrow_table()

@@ -11,6 +11,8 @@ from typing import Final
 import pyarrow as pa
 from kalla_common.errors import Code, KallaError
 
+from kalla_runner.storage import check_room
+
 MOST_BATCH_ROWS: Final = 1 << 17
 """Rows of a batch at most: enough batches that the engine's threads share them."""
 
@@ -45,6 +47,7 @@ class IpcSink:
         batch = pa.RecordBatch.from_arrays(columns, schema=self._schema)
         for part in even_slices(batch):
             with write_errors(self._folder):
+                check_room(self._folder)
                 self._writer.write_batch(part)
 
     def close(self, *, complete: bool) -> None:

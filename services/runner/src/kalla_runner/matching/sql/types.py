@@ -198,15 +198,20 @@ class Typer:
         open_ones = [q for q in dict.fromkeys(questions) if q not in answers]
         if not open_ones:
             return answers
-        try:
-            answers.update(zip(open_ones, self._ask(open_ones), strict=True))
-        except Exception:  # noqa: BLE001  # the engine raises what it likes; each is asked alone then
-            for one in open_ones:
-                answers[one] = self._ask_alone(one)
+        for group in ([q for q in open_ones if q[1]], [q for q in open_ones if not q[1]]):
+            answers.update(self._group(group))
         if len(_ANSWERED) > _MOST_ANSWERS:
             _ANSWERED.clear()
         _ANSWERED.update((q, answers[q]) for q in open_ones if len(q[0]) <= _LONGEST_REMEMBERED)
         return answers
+
+    def _group(self, questions: Sequence[Question]) -> dict[Question, pa.DataType | str]:
+        if not questions:
+            return {}
+        try:
+            return dict(zip(questions, self._ask(questions), strict=True))
+        except Exception:  # noqa: BLE001  # the engine raises what it likes; each is asked alone then
+            return {one: self._ask_alone(one) for one in questions}
 
     def _ask_alone(self, one: Question) -> pa.DataType | str:
         try:
@@ -235,7 +240,8 @@ class Typer:
                 # Grouped by all columns, rows and aggregates may stand side by side.
                 group = " GROUP BY " + ", ".join(quoted(f.name) for f in schema)
             frame = self._session.sql(f"SELECT {listed} FROM {_TABLE}{group}")  # noqa: S608  # from the tree
-            return arriving(self._session, frame)
+            # Constants would be computed here, however large they are.
+            return arriving(self._session, frame) if fields else list(frame.schema().types)
         finally:
             self._session.deregister_table(_TABLE)
 

@@ -55,6 +55,8 @@ class Answers:
         self._translation = translation
         self._infos = infos[:2]
         self._written = written
+        self._sides_that_share: list[tuple[int, str]] = []
+        """Sides with rows that were written as unmatched although their key is matched."""
         self._find()
         self._state()
 
@@ -65,8 +67,10 @@ class Answers:
             whose: kalla or duckdb.
             output: one of OUTPUTS.
         """
-        query = f"SELECT md5_number_lower(e) AS l, md5_number_upper(e) AS u FROM {whose}_{output}"  # noqa: S608 - our own names
-        rows, lower, upper = self._row(f"SELECT count(*), sum(l), sum(u) FROM ({query})")  # noqa: S608
+        # One hash of 128 bits a row, added up in two halves: their sums do not depend on an order.
+        hashes = f"SELECT md5_number(e) AS h FROM {whose}_{output}"  # noqa: S608 - our own names
+        halves = f"sum(CAST(h & {_WORD - 1} AS UBIGINT)), sum(CAST(h >> 64 AS UBIGINT))"
+        rows, lower, upper = self._row(f"SELECT count(*), {halves} FROM ({hashes})")  # noqa: S608
         return int(rows), f"{int(upper or 0) % _WORD:016x}{int(lower or 0) % _WORD:016x}"
 
     def example(self, output: str) -> tuple[str, str] | None:
@@ -86,26 +90,30 @@ class Answers:
 
     def left_out(self) -> str | None:
         """A key that is matched although every row of it was written as unmatched; None as it should be."""
-        for number, side in enumerate(OUTPUTS[1:]):
-            (shown,) = self._row(f"SELECT min(d) FROM {self._sharing(number, side)} WHERE s.n >= t.n")  # noqa: S608 - our own names
+        for number, side in self._sides_that_share:
+            sharing = self._sharing(number, side)
+            lost = f"SELECT min(d) FROM {sharing} WHERE s.n >= t.n"  # noqa: S608 - our own names
+            (shown,) = self._row(lost)
             if shown is not None:
                 return str(shown)
         return None
 
     def counts(self, whose: str) -> dict[str, int]:
-        """The rows of each output. Those that share the key of a matched row are taken as the run took them."""
-        rows = {"matched": self._row(f"SELECT count(*) FROM {whose}_matched")[0]}  # noqa: S608 - our own names
+        """The rows of each output; those that share the key of a matched row as the run took them."""
+        matched = f"SELECT count(*) FROM {whose}_matched"  # noqa: S608 - our own names
+        rows = {"matched": self._row(matched)[0]}
         for number, side in enumerate(OUTPUTS[1:]):
             if whose == "kalla":
                 (rows[side],) = self._row(f"SELECT count(*) FROM all_{side}")  # noqa: S608
                 continue
-            (found,) = self._row(f"SELECT count(*) FROM duckdb_{side}")  # noqa: S608
-            shared = f"SELECT sum(s.n) FROM {self._sharing(number, side)} WHERE s.n < t.n"  # noqa: S608
-            rows[side] = found + int(self._row(shared)[0] or 0)
+            (rows[side],) = self._row(f"SELECT count(*) FROM duckdb_{side}")  # noqa: S608
+            if (number, side) in self._sides_that_share:
+                shared = f"SELECT sum(s.n) FROM {self._sharing(number, side)} WHERE s.n < t.n"  # noqa: S608
+                rows[side] += int(self._row(shared)[0] or 0)
         return rows
 
     def _sharing(self, number: int, side: str) -> str:
-        """For matched keys of which rows were written as unmatched: how many rows, s.n, and of how many, t.n."""
+        """For matched keys with rows that were written as unmatched: how many, s.n, of how many, t.n."""
         shared = f"SELECT e, min(d) AS d, count(*) AS n FROM shared_{side} GROUP BY e"  # noqa: S608 - our own names
         rows = f"SELECT e, count(*) AS n FROM rows_{number} GROUP BY e"  # noqa: S608
         return f"({shared}) s JOIN ({rows}) t USING (e)"
@@ -175,14 +183,26 @@ class Answers:
             parts = [(name, types[name.strip('"').replace('""', '"')]) for name in columns]
             plain = (False,) * len(parts)
             self._view(view, source, self._notation(parts, plain), parts, shown)
-        # Of the rows that share a primary key, which of them are matched is not compared here.
-        known = f"SELECT 1 FROM keys_{number} k WHERE k.e = a.e"  # noqa: S608 - our own names
+        self._share(number, side)
+
+    def _share(self, number: int, side: str) -> None:
+        """Make kalla_<side>: what was written as unmatched, without rows whose key a matched row has.
+
+        Which of the rows that share a primary key are matched is not compared here; that not all of them
+        are written as unmatched is.
+        """
+        unknown = f"SELECT 1 FROM duckdb_{side} d WHERE d.e = a.e"  # noqa: S608 - our own names
+        known = f"SELECT 1 FROM keys_{number} k WHERE k.e = a.e"  # noqa: S608
         self._connection.execute(
-            f"CREATE TABLE shared_{side} AS SELECT * FROM all_{side} a WHERE EXISTS ({known})"  # noqa: S608
+            f"CREATE TABLE shared_{side} AS SELECT * FROM (SELECT * FROM all_{side} a "  # noqa: S608
+            f"WHERE NOT EXISTS ({unknown})) a WHERE EXISTS ({known})"
         )
-        self._connection.execute(
-            f"CREATE VIEW kalla_{side} AS SELECT * FROM all_{side} a WHERE NOT EXISTS ({known})"  # noqa: S608
-        )
+        (shared,) = self._row(f"SELECT count(*) FROM shared_{side}")  # noqa: S608
+        if shared:
+            self._sides_that_share.append((number, side))
+        kept = f"SELECT 1 FROM shared_{side} s WHERE s.e = a.e"  # noqa: S608
+        condition = f"NOT EXISTS ({kept})" if shared else "true"
+        self._connection.execute(f"CREATE VIEW kalla_{side} AS SELECT * FROM all_{side} a WHERE {condition}")  # noqa: S608
 
     def _names(self, side: str) -> list[str]:
         return [f"{side}{at}" for at in range(len(self._translation.lists["lr".index(side)]))]

@@ -11,6 +11,7 @@ from sqlglot import exp
 from kalla_runner.matching.sql.catalogue import Family
 from kalla_runner.matching.sql.dialect import bare
 from kalla_runner.matching.sql.functions import TOLERANCE
+from kalla_runner.matching.sql.marks import shown
 from kalla_runner.matching.witness.arithmetic import arithmetic, interval, negative, tolerance
 from kalla_runner.matching.witness.conversions import cast
 from kalla_runner.matching.witness.functions import Functions, arguments_of
@@ -113,7 +114,7 @@ class Expressions:
         called = arguments_of(node)
         if called is not None:
             return self._call(*called)
-        return not_possible(f"{_shown(node)} has no translation that is certain")
+        return not_possible(f"there is no certain translation of {shown(node)}")
 
     def condition(self, node: exp.Expr) -> Typed:
         """An expression that must be a condition."""
@@ -282,7 +283,7 @@ class Expressions:
         """The plain call of an aggregate, to which FILTER and OVER may be added."""
         called = arguments_of(node)
         if called is None:
-            not_possible(f"{_shown(node)} has no translation that is certain")
+            not_possible(f"there is no certain translation of {shown(node)}")
         name, arguments = called
         if name == "count" and len(arguments) == 1 and isinstance(arguments[0], exp.Star):
             return Typed("count(*)", Type(Family.INTEGER, 19))
@@ -350,8 +351,3 @@ class Expressions:
         exp.Extract: _extract,
         exp.Filter: _filter,
     }
-
-
-def _shown(node: exp.Expr) -> str:
-    """What people call a node."""
-    return node.name if isinstance(node, exp.Anonymous) else node.key.replace("_", " ").upper()

@@ -102,7 +102,7 @@ class Functions:
             not_possible(f"{name} is not an aggregate")
         plain = _PLAIN_CALL.fullmatch(signature.duckdb or "")
         if plain is None or len(values) != 1:
-            not_possible(f"{name} has no translation that is certain")
+            not_possible(f"there is no certain translation of {name}")
         template = f"{plain[1]}(DISTINCT {{0}})" if distinct else f"{plain[1]}({{0}})"
         return self._typed(name, signature, template, values)
 
@@ -110,14 +110,14 @@ class Functions:
         """The call of a function that exists only with OVER."""
         entry, signature = self._entry(name, values)
         if entry.kind != "window" or signature.duckdb is None:
-            not_possible(f"{name} has no translation that is certain")
+            not_possible(f"there is no certain translation of {name}")
         return self._written(name, signature, values, over=" OVER ()")
 
     def _entry(self, name: str, values: Sequence[Typed]) -> tuple[Entry, Signature]:
         entry = find(name)
         signature = None if entry is None else entry.signature([value.family for value in values])
         if entry is None or signature is None or signature.duckdb is None:
-            not_possible(f"{name} has no translation that is certain")
+            not_possible(f"there is no certain translation of {name}")
         return entry, signature
 
     def _choice(self, name: str, values: Sequence[Typed]) -> Typed:

@@ -29,11 +29,10 @@ _PLAIN_HERE: Final = re.compile(
 _REGEXP: Final = re.compile(
     r"""
     \^? (?: (?: [A-Za-z0-9À-ÖØ-öø-ÿ\ _/,:;@#%&=!"'<>~-]   # a character that stands for itself
-        | \\[.()\[\]*+?{}^$|\\/-]               # one that would mean something else
+        | \\[.()\[\]*+?{}^$|\\/-]                            # one that would mean something else
         | \[ \^? (?: [A-Za-z0-9]-[A-Za-z0-9] | [A-Za-z0-9\ _/.,:;@#-] )+ \]
-        | \( (?:\?:)? | \) | \|
-        ) (?: [*+?] | \{\d{1,2}(?:,\d{0,2})?\} )?
-    )* \$?
+        | \) ) (?: [*+?] | \{\d{1,2}(?:,\d{0,2})?\} )?
+        | \( (?:\?:|(?!\?)) | \| )* \$?
     """,
     re.VERBOSE,
 )

@@ -11,6 +11,7 @@ from sqlglot import exp
 from kalla_runner.matching.plan import TableInfo
 from kalla_runner.matching.sql.catalogue import Family
 from kalla_runner.matching.sql.dialect import bare
+from kalla_runner.matching.sql.marks import shown
 from kalla_runner.matching.sql.output import is_aggregate
 from kalla_runner.matching.sql.scope import Relation, Resolution, Scope, Table
 from kalla_runner.matching.witness.expressions import Expressions
@@ -95,7 +96,7 @@ class Queries:
         elif isinstance(node, exp.Select):
             sql, columns = _Select(self, self._scopes[id(node)], ctes).sql(keep)
         else:
-            not_possible(f"{node.key.upper()} has no translation that is certain")
+            not_possible(f"there is no certain translation of {shown(node)}")
         return f"{clause}{sql}", columns
 
     def _name(self, prefix: str) -> str:
@@ -121,7 +122,7 @@ class Queries:
         only(node, {"this", "expression", "distinct", "with_", "order"})
         word, every = node.key.upper(), not node.args.get("distinct")
         if every and word != "UNION":
-            not_possible(f"{word} ALL has no translation that is certain")
+            not_possible(f"there is no certain translation of {word} ALL")
         sides = [self.query(side, ctes) for side in (node.left, node.right)]
         pairs = [
             united([certain(one), certain(two)], word)
@@ -149,7 +150,7 @@ class Queries:
             sql, columns = self.query(node.this, ctes)
             rows = Rows(f"({sql})", columns)
         else:
-            not_possible("FROM reads something that has no translation")
+            not_possible("there is no certain translation of what FROM reads")
         name = self._name("r")
         self._items[id(relation)] = name, rows
         return f"{rows.sql} AS {name}"
@@ -262,7 +263,7 @@ class _Select:
         words = _JOINS.get((side, kind))
         on = join.args.get("on")
         if words is None or (on is None and words not in ("JOIN", "CROSS JOIN")):
-            not_possible(f"a {f'{side} {kind}'.strip()} JOIN of this form has no translation")
+            not_possible(f"there is no certain translation of a {f'{side} {kind}'.strip()} JOIN of this form")
         item = self.queries.item(join.this, relation, self.ctes)
         return f" CROSS JOIN {item}" if on is None else f" {words} {item} ON {self._write.condition(on).sql}"
 

@@ -73,7 +73,7 @@ def translate(
     try:
         return _translated(match_sql, (left, right, *lookups), connection)
     except KallaError as error:
-        not_possible(f"the query is read another way without the match engine: {error.message}")
+        not_possible(f"it cannot be read as it is written: {error.message.rstrip('.')}")
     except RecursionError:
         not_possible("the query is nested too deeply")
 

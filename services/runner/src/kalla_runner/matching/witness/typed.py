@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from kalla_runner.connectors.type_names import is_text
 from kalla_runner.matching.sql.catalogue import Family
+from kalla_runner.matching.sql.marks import shown
 
 MAX_DIGITS: Final = 38
 """Digits of DuckDB's widest decimal."""
@@ -37,7 +38,8 @@ def only(node: exp.Expr, known: Collection[str]) -> None:
     """Give up where a node has a part that is not translated."""
     for name, value in node.args.items():
         if value and name not in known:
-            not_possible(f"{name.strip('_').replace('_', ' ').upper()} has no translation here")
+            part = name.strip("_").replace("_", " ").upper()
+            not_possible(f"there is no certain translation of {part} in {shown(node)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ _REASONS: Final = {
 
 
 def _answered(question: Question, limits: Limits, seconds: float) -> WitnessReport:
-    with _database(question, limits) as connection, _interrupted_after(connection, seconds):
+    with database(question, limits) as connection, _interrupted_after(connection, seconds):
         infos = question.infos
         translation = translate(question.match_sql, infos[0], infos[1], infos[2:], connection)
         load_tables(connection, translation, infos, question.tables)
@@ -136,7 +136,7 @@ def _compared(question: Question, answers: Answers) -> WitnessReport:
 
 
 @contextmanager
-def _database(question: Question, limits: Limits) -> Generator[duckdb.DuckDBPyConnection]:
+def database(question: Question, limits: Limits) -> Generator[duckdb.DuckDBPyConnection]:
     """A database in memory that reads nothing but what it is given and the run's outputs."""
     connection = duckdb.connect(
         ":memory:",
