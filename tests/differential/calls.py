@@ -167,6 +167,8 @@ def _type(way: Way, family: Family, arguments: Sequence[Term]) -> Type | None:
     exact = [t.type for t in arguments if t.type.exact]
     if way.elements:
         return arguments[0].type.element
+    if family is Family.INTEGER and way.entry.name == "sum" and max(t.digits for t in exact) > 15:
+        return None  # a sum that does not fit is an error in Kalla alone
     if family is Family.INTEGER:
         return integer(result_digits(way.entry.name, exact))
     if way.entry.name == "avg" and family is Family.DECIMAL:
@@ -176,6 +178,8 @@ def _type(way: Way, family: Family, arguments: Sequence[Term]) -> Type | None:
         digits = max((t.digits for t in exact), default=10) + 1
         whole = max((t.whole for t in exact), default=10) + 1
         scale += way.entry.name == "median"
+        if way.entry.name == "mod" and whole + scale > WIDEST:
+            return None  # DuckDB takes the remainder of wider types in floats
         return decimal(digits, scale, whole=whole) if digits + scale <= WIDEST else None
     if family is Family.LIST:
         lists = [t.type for t in arguments if t.family is Family.LIST]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from random import Random
@@ -189,6 +189,8 @@ class Expressions:
         if isinstance(cell, Decimal):
             scale = -int(cell.as_tuple().exponent)
             digits = max(0, len(cell.as_tuple().digits) - scale)
+            if scale == 0:  # DuckDB has an integer there, and floors it in floats
+                expr = replace(expr, duck=f"CAST({text} AS DECIMAL({max(digits, 1)},0))")
             return Term(expr, decimal(digits, scale), level)
         return Term(expr, Type(family), level)
 
@@ -519,12 +521,16 @@ class Expressions:
         if max(a.digits, b.digits) + scale > WIDEST - 2:
             return one
         divisor = self.combined("nullif({0}, 0)", [two], OR, b)
+        # DuckDB takes the remainder of wider types in floats.
+        width = max(a.digits, b.digits, 1) + scale
         return self.combined(
             "{0} % {1}",
             [one, divisor],
             [MULTIPLY, SIGN],
             decimal(min(a.digits, b.digits), scale, whole=max(a.whole, b.whole)),
             MULTIPLY,
+            duck=f"CAST({{0}} AS DECIMAL({width},{scale})) % CAST({{1}} AS DECIMAL({width},{scale}))",
+            postgres="{0} % {1}",
             uses=("%", "nullif"),
         )
 

@@ -39,9 +39,10 @@ class Given:
 
 
 class Subject:
-    """A case staged below `folder`; gone on leaving."""
+    """A case staged below `folder`; gone on leaving. With `both` it is answered on every path it can take."""
 
-    def __init__(self, case: Case, folder: Path) -> None:
+    def __init__(self, case: Case, folder: Path, *, both: bool = True) -> None:
+        self._both = both
         self._case = case
         self._folder = folder
         self._closing = ExitStack()
@@ -72,7 +73,7 @@ class Subject:
         """Answer on the path that the plan takes, then on the other one where the query allows it."""
         plan = self._plan(force_general=False)
         yield plan.path, self._run(plan)
-        if plan.path == "one_pass":
+        if plan.path == "one_pass" and self._both:
             general = self._plan(force_general=True)
             yield "general (forced)", self._run(general)
 

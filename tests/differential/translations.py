@@ -291,7 +291,7 @@ def _ways() -> list[Way]:
         special = _special(entry)
         found += [*special, *_written(entry)]
         for at, signature in enumerate(() if special else entry.signatures):
-            duck = signature.duckdb or _DUCK.get((entry.name, at))
+            duck = _DUCK.get((entry.name, at)) or signature.duckdb
             if duck is None or (entry.name, at) in _LEFT_OUT:
                 continue
             given: Collection[Family] = (

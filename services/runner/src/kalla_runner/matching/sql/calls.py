@@ -373,6 +373,19 @@ def _as_integer(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], _
     wrap(around_call(node), "CAST({} AS BIGINT)").meta[WRAPPER] = True
 
 
+def _still_frame(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], found: Resolution) -> None:
+    """These can add a row to a frame and take none away, which the engine says only when it runs."""
+    whole = around_call(node)
+    spec = whole.args.get("spec") if isinstance(whole, exp.Window) else None
+    if spec is not None and spec.args.get("start") != "UNBOUNDED":
+        found.problem(
+            Code.INVALID_SQL,
+            f"{call_name(node).upper()} is not available over a frame that moves: write ROWS BETWEEN "
+            "UNBOUNDED PRECEDING AND CURRENT ROW, or leave the frame out.",
+            node,
+        )
+
+
 def _extreme(node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType], found: Resolution) -> None:
     """The engine's array_min and array_max fail on a batch without rows."""
     order = "DESC" if node.name.lower().endswith("max") else "ASC"
@@ -446,6 +459,7 @@ _REWRITES: Final[
     **dict.fromkeys(("array_length", "array_position"), _as_integer),
     **dict.fromkeys(("row_number", "rank", "dense_rank", "ntile"), _as_integer),
     **dict.fromkeys(("array_min", "array_max"), _extreme),
+    **dict.fromkeys(("bool_and", "bool_or", "bit_and", "bit_or", "string_agg", "any_value"), _still_frame),
     "from_unixtime": _as_microseconds,
     "date_part": _part_call,
     "date_trunc": _trunc_call,

@@ -31,6 +31,31 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         "match_sql divides by zero; write NULLIF(divisor, 0).",
     ),
     (
+        re.compile(r"^SanityCheckPlan"),
+        (
+            "The engine cannot plan a window over a logarithm or a square root: compute it in a CTE, "
+            "and name that column in OVER."
+        ),
+    ),
+    (
+        re.compile(r"Conflicting ordering requirements in aggregate functions"),
+        (
+            "Aggregates of one SELECT ask for different orders, which the engine cannot give: write each in "
+            "a CTE of its own."
+        ),
+    ),
+    (
+        re.compile(r"Aggregate ORDER BY is not implemented for window functions"),
+        "ORDER BY in the brackets of an aggregate is not available with OVER: write it in OVER.",
+    ),
+    (
+        re.compile(r"field nullability at index"),
+        (
+            "The engine contradicts itself about NULLs in what comes twice: write coalesce(x, false) "
+            "for x IS TRUE, or compute it at the source."
+        ),
+    ),
+    (
         re.compile(r"Projections require unique expression names .*? \"([^\"]+)\" at position"),
         "Two output columns are the same or have one name ({0}): name them apart with AS.",
     ),

@@ -57,9 +57,15 @@ def check_reading(text: str, tree: exp.Query, tables: Sequence[Table]) -> None:
         if failure == other:
             # The engine's types are not those of the catalogue, by which what runs is made: its plan decides.
             return
-        raise KallaError(Code.INVALID_SQL, explain(failure))
-    alike = bracketed is not None and (
-        written(own.logical_plan()) == written(bracketed.logical_plan()) or _optimised_alike(own, bracketed)
+        if bracketed is None:
+            raise KallaError(Code.INVALID_SQL, explain(failure))
+    alike = (
+        own is not None
+        and bracketed is not None
+        and (
+            written(own.logical_plan()) == written(bracketed.logical_plan())
+            or _optimised_alike(own, bracketed)
+        )
     )
     check_time()
     if not alike:

@@ -61,10 +61,13 @@ def _rewrite(call: exp.Anonymous, exact: tuple[int, int], data_type: pa.DataType
     if places >= 0:
         wrap(value, f"CAST({{}} AS {_decimal(whole + 1, places)})")
         return
-    # Tens, hundreds, ...: a decimal of negative scale holds those alone. Beyond the digits, all is 0.
-    places = max(places, -(whole + 1))
-    storage = "Decimal128" if whole + 1 <= MAX_128 else "Decimal256"
-    value = wrap(value, f"arrow_cast({{}}, '{storage}({max(whole + 1 + places, 1)}, {places})')")
+    # Tens, hundreds, ...: the point is moved, which is exact, and moved back. Beyond the digits, all is 0.
+    moved = min(-places, whole + 1, MAX_256 - scale)
+    room = whole + scale + moved + 2
+    tenth, tens = f"0.{'1'.zfill(moved)}", f"1{'0' * moved}.0"
+    wide = max(whole + scale, 1) if room <= MAX_128 else max(whole + scale, MAX_128 + 1)
+    value = wrap(value, f"CAST({{}} AS DECIMAL({min(wide, MAX_256)},{scale})) * {tenth}")
+    value = wrap(value, f"CAST({{}} AS {_decimal(max(whole + 1, 1), 0)}) * {tens}")
     value = wrap(value, f"CAST({{}} AS {_decimal(whole + 1, 0)})")
     if pa.types.is_integer(data_type):
         wrap(value, f"CAST({{}} AS {'BIGINT UNSIGNED' if pa.types.is_uint64(data_type) else 'BIGINT'})")
