@@ -84,6 +84,20 @@ async def test_a_cancelled_task_costs_the_child_its_life_and_another_takes_its_p
     assert pool.pids != (before,)
 
 
+async def test_a_child_that_its_own_clock_ended_says_that_the_query_is_too_slow_to_check(
+    pool: ChildPool, tmp_path: Path
+) -> None:
+    pid = pool.pids[0]
+    os.kill(pid, signal.SIGSTOP)
+    running = asyncio.create_task(pool.run(stage_task(tmp_path), ignore, asyncio.Event()))
+    await asyncio.sleep(0.1)
+    os.kill(pid, signal.SIGALRM)
+    os.kill(pid, signal.SIGCONT)
+    with pytest.raises(KallaError, match="takes longer than 10 seconds to check") as raised:
+        await running
+    assert raised.value.code is Code.INVALID_SQL
+
+
 async def test_a_child_that_was_killed_fails_its_task_with_the_likely_reason(
     pool: ChildPool, tmp_path: Path
 ) -> None:
