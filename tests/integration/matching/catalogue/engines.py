@@ -71,8 +71,10 @@ def plain(value: Any) -> Any:
         return value.astimezone(dt.UTC)
     if isinstance(value, list):
         return [plain(item) for item in value]
-    if isinstance(value, pa.MonthDayNano):
-        return dt.timedelta(days=value.days, microseconds=value.nanoseconds // 1000)
+    if isinstance(value, tuple):
+        # An interval of DuckDB, as Arrow has it: months, days, nanoseconds.
+        _, days, nanoseconds = cast("tuple[int, int, int]", value)
+        return dt.timedelta(days=days, microseconds=nanoseconds // 1000)
     return bytes(value) if isinstance(value, memoryview | bytearray) else value
 
 
