@@ -61,7 +61,7 @@ bench: $(VENV)/.dev ## Measure Kalla against other tools; ARGS="--quick" shorten
 inference: $(VENV)/.dev ## Measure how well match recipes are inferred; ARGS="--rows 100000 --seeds 1"
 	$(BIN)/python -m benchmarks.inference $(ARGS)
 
-fuzz: $(VENV)/.dev ## Compare Kalla with DuckDB on CASES random cases (default 5000)
+fuzz: $(VENV)/.dev ## Compare Kalla with DuckDB and PostgreSQL on CASES random cases (default 5000)
 	$(BIN)/python -m tests.differential --cases $(or $(CASES),5000)
 
 soak: $(VENV)/.dev ## Kill, stop and disturb a Kalla at work for MINUTES (default 3); SEED=1 repeats one; ARGS="--keep"

@@ -1,8 +1,11 @@
-"""Random reconciliations, answered by Kalla and by DuckDB, compared row by row.
+"""Random reconciliations, answered by Kalla, DuckDB and, for a share, PostgreSQL, compared row by row.
 
-    generate (seed -> Case) -> oracle (DuckDB's answer to the meaning of a match)
-                            -> subject (Kalla's connectors, plan and engine)
-                            -> compare -> shrink (a failing case to a small one)
+    generate (seed -> Case)        expressions, calls, arguments: typed, from the catalogue
+                                   structure: levels of CTEs, windows, groups; refusals: what must not run
+    oracle, postgres (the answer to the meaning of a match; translations, functions: their words)
+    subject (Kalla's connectors, plan and engine)
+    check (compare) -> shrink (a failing case to a small one) -> found (kept for good)
+    pool (processes that are watched), mutations (mends taken out: the fuzz must see each)
 
-Nothing here knows how Kalla works inside: the oracle is written from the meaning alone.
+Of Kalla it knows the catalogue, whose words it draws; the oracles' answers are written from the meaning alone.
 """

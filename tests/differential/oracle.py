@@ -58,8 +58,6 @@ class Oracle:
     def __init__(self) -> None:
         self.connection = duckdb.connect(config={"threads": 1})
         self.connection.execute("SET TimeZone = 'UTC'")
-        # The templates of the catalogue write v -> f(v).
-        self.connection.execute("SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")
         self.connection.execute("SET order_by_non_integer_literal = true")
         add_functions(self.connection)
         for macro in _MACROS:

@@ -64,8 +64,8 @@ _DUCK: Final[Mapping[tuple[str, int], str]] = {
     ("var_pop", 0): "var_pop(CAST({0} AS DOUBLE))",
     # Each element at its first place, NULL too.
     ("array_distinct", 0): (
-        "list_filter({0}, (v, i) -> CASE WHEN v IS NULL "
-        "THEN len(list_filter(({0})[:i - 1], w -> w IS NULL)) = 0 "
+        "list_filter({0}, lambda v, i: CASE WHEN v IS NULL "
+        "THEN len(list_filter(({0})[:i - 1], lambda w: w IS NULL)) = 0 "
         "ELSE NOT coalesce(list_contains(({0})[:i - 1], v), false) END)"
     ),
     ("ilike", 0): "{0} ILIKE {1}",
