@@ -38,8 +38,8 @@ demo: $(VENV)/.run ## Reconcile invoices in PostgreSQL with payments in a CSV fi
 up: $(VENV)/.run ## Start Kalla on this machine; ARGS="--port 8080"
 	@$(BIN)/kalla up $(ARGS)
 
-test: $(VENV)/.dev ## Run all tests; ARGS="-k trap_07 -x" are pytest's
-	$(BIN)/pytest $(ARGS)
+test: $(VENV)/.dev ## Run all tests, in two processes; ARGS="-k trap_07 -x" are pytest's
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## Lint, types, contracts, stubs and deployment files
 	$(BIN)/ruff format --check .
