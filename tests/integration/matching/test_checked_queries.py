@@ -125,3 +125,23 @@ def test_a_rounded_value_meets_constants_of_other_parts_of_the_query(tmp_path: P
     plan = plan_match(sql, left.info, right.info, [])
     result = run(plan, [left, right], tmp_path / "out")
     assert [row[:2] for row in result.rows[0]] == [(1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("expression", "advice"),
+    [
+        ("to_timestamp_millis(l.id)", "from_unixtime(CAST(FLOOR(milliseconds / 1000) AS BIGINT))"),
+        ("from_unixtime(l.id / 1000)", "CAST(FLOOR(l.id / 1000) AS BIGINT)"),
+        ("CAST(l.id AS TEXT) RLIKE '^0'", "text ~ 'pattern'"),
+        ("vlookup(l.id, 2)", "JOIN with a look-up source"),
+    ],
+)
+def test_a_refusal_names_what_gives_the_value_that_was_meant(
+    tmp_path: Path, expression: str, advice: str
+) -> None:
+    left = stage(tmp_path, "l", pa.table({"id": [1]}), ("id",))
+    right = stage(tmp_path, "r", pa.table({"id": [1]}), ("id",))
+    sql = f"SELECT l.id AS a, r.id AS b, {expression} AS x FROM l JOIN r ON l.id = r.id"
+    with pytest.raises(KallaError) as caught:
+        plan_match(sql, left.info, right.info, [])
+    assert advice in caught.value.message

@@ -213,6 +213,10 @@ def _cast_advice(entry: Entry, arguments: Sequence[exp.Expr], families: Sequence
             return f": write CAST({name} AS TEXT)"
         if Family.DATE in wanted and given is Family.TEXT:
             return f": write CAST({name} AS DATE), or TO_DATE({name}, '%d.%m.%Y')"
+        if wanted == {Family.INTEGER} and given is Family.TEXT:
+            return f": write CAST({name} AS BIGINT)"
+        if wanted == {Family.INTEGER} and given is Family.DECIMAL:
+            return f": write CAST(FLOOR({name}) AS BIGINT)"
         if Family.TEXT not in wanted and given is Family.TEXT and wanted & numbers:
             return f": write CAST({name} AS DECIMAL(18,2))"
         if given is Family.FLOAT and Family.DECIMAL in wanted:
