@@ -12,8 +12,8 @@ from pathlib import Path
 from tests.e2e.support import running_kalla
 
 UNSAYABLE = "positive_data_acceptance"
-"""A JSON schema cannot say that two sources need two aliases, that a URI begins as its type has it, which card
-ids a session has, and that a recipe is named once: such requests are refused with a 400."""
+"""A JSON schema cannot say that two sources need two aliases, that a URI begins as its type has it,
+which card ids a session has, and that a recipe is named once: such requests are refused with a 400."""
 
 
 def main() -> None:

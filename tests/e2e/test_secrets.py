@@ -40,9 +40,7 @@ def test_after_good_and_bad_runs_no_secret_is_seen_anywhere(
         asked("not_there", data / "b.csv"),
         asked("of_the_reader", data / "none.csv"),
         asked("of_the_reader", data / "b.csv", SQL + " AND l.none = 1"),
-        recipe(
-            SQL, ("a", "postgres://reader:" + SECRET + "@127.0.0.1:1/d?table=t", ["id"]), ("b", None, ["id"])
-        ),
+        recipe(SQL, ("a", away, ["id"]), ("b", data / "b.csv", ["id"])),
         recipe(SQL, ("a", uri, ["id"]), ("b", data / "b.csv", ["id"])),
     )
     for body in wrong:

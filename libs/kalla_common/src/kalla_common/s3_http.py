@@ -16,14 +16,15 @@ class StayingSession(AIOHTTPSession):
     """Follows no redirect: the client would send its session token and the data to whoever is named."""
 
     async def _get_session(self, proxy_url: str | None) -> ClientSession:
-        known = proxy_url in self._sessions
-        session: ClientSession = await super()._get_session(proxy_url)
-        if not known:
+        # The client's type stubs leave this method out.
+        inner = super()._get_session  # pyright: ignore[reportAttributeAccessIssue]
+        opened: ClientSession = await inner(proxy_url)
+        if not opened.trace_configs:
             watch = TraceConfig()
             watch.on_request_redirect.append(_refuse)
             watch.freeze()
-            session.trace_configs.append(watch)
-        return session
+            opened.trace_configs.append(watch)
+        return opened
 
 
 async def _refuse(*_: Any) -> None:
