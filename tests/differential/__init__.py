@@ -7,5 +7,5 @@
     check (compare) -> shrink (a failing case to a small one) -> found (kept for good)
     pool (processes that are watched), mutations (mends taken out: the fuzz must see each)
 
-Of Kalla it knows the catalogue, whose words it draws; the oracles' answers are written from the meaning alone.
+Of Kalla it knows the catalogue, whose words it draws; the oracles' answers follow from the meaning alone.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from kalla_common.domain import FilterOp
@@ -79,11 +80,15 @@ def _forbid(schema: dict[str, Any], schemas: dict[str, Any], seen: set[str]) -> 
             schema["additionalProperties"] = _ANY_STORABLE
     if "array" in kinds and not schema.get("items"):
         schema["items"] = _ANY_STORABLE
+    for part in _parts(schema):
+        _forbid(part, schemas, seen)
+
+
+def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schemas within a schema."""
     for name in ("items", "additionalProperties"):
         if isinstance(schema.get(name), dict):
-            _forbid(cast("dict[str, Any]", schema[name]), schemas, seen)
+            yield cast("dict[str, Any]", schema[name])
     for name in ("anyOf", "oneOf", "allOf"):
-        for part in schema.get(name, ()):
-            _forbid(part, schemas, seen)
-    for part in schema.get("properties", {}).values():
-        _forbid(part, schemas, seen)
+        yield from schema.get(name, ())
+    yield from schema.get("properties", {}).values()
