@@ -10,7 +10,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python libs/kalla_cli/install.py -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench inference stubs fuzz soak constraints clean
+.PHONY: help setup demo up test check bench inference stubs fuzz soak attack constraints clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,8 +38,8 @@ demo: $(VENV)/.run ## Reconcile invoices in PostgreSQL with payments in a CSV fi
 up: $(VENV)/.run ## Start Kalla on this machine; ARGS="--port 8080"
 	@$(BIN)/kalla up $(ARGS)
 
-test: $(VENV)/.dev ## Run all tests; ARGS="-k trap_07 -x" are pytest's
-	$(BIN)/pytest $(ARGS)
+test: $(VENV)/.dev ## Run all tests, in two processes; ARGS="-k trap_07 -x" are pytest's
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## Lint, types, contracts, stubs and deployment files
 	$(BIN)/ruff format --check .
@@ -66,6 +66,10 @@ fuzz: $(VENV)/.dev ## Compare Kalla with DuckDB and PostgreSQL on CASES random c
 
 soak: $(VENV)/.dev ## Kill, stop and disturb a Kalla at work for MINUTES (default 3); SEED=1 repeats one; ARGS="--keep"
 	$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+attack: $(VENV)/.dev ## Send both REST interfaces EXAMPLES generated requests an operation (default 100); ARGS="--seed 1"
+	@test -x .cache/attack/bin/st || { "$(PYTHON)" -m venv .cache/attack && .cache/attack/bin/pip install -q schemathesis==4.32.5; }
+	$(BIN)/python -m tests.attack --program "$(CURDIR)/.cache/attack/bin/st" --examples $(or $(EXAMPLES),100) $(ARGS)
 
 stubs: $(VENV)/.dev ## Generate the gRPC stubs anew
 	$(BIN)/python libs/kalla_common/generate_stubs.py

@@ -18,6 +18,7 @@ from tests.e2e.callbacks import callback_receiver
 from tests.e2e.support import Answer, Kalla, is_root, recipe
 
 SQL = "SELECT a.id, b.id FROM a JOIN b ON a.id = b.id"
+_NOBODY = "5f0c2b1e-7d3a-4c7e-9b1f-2a4d6e8f0a1c"
 
 
 @pytest.fixture
@@ -70,11 +71,11 @@ def test_wrong_json_is_400_at_the_runner_too(kalla: Kalla) -> None:
         ("GET", "/api/sources/nobody/preview", "SOURCE_NOT_FOUND"),
         ("POST", "/api/sources/nobody/load-scoped", "SOURCE_NOT_FOUND"),
         ("GET", "/api/recipes/nobody", "RECIPE_NOT_FOUND"),
-        ("GET", f"/api/runs/{uuid4()}", "RUN_NOT_FOUND"),
+        ("GET", f"/api/runs/{_NOBODY}", "RUN_NOT_FOUND"),
         ("GET", "/api/runs/no-uuid", "RUN_NOT_FOUND"),
-        ("POST", f"/api/runs/{uuid4()}/cancel", "RUN_NOT_FOUND"),
-        ("GET", f"/api/runs/{uuid4()}/events", "RUN_NOT_FOUND"),
-        ("GET", f"/api/runs/{uuid4()}/results/matched", "RUN_NOT_FOUND"),
+        ("POST", f"/api/runs/{_NOBODY}/cancel", "RUN_NOT_FOUND"),
+        ("GET", f"/api/runs/{_NOBODY}/events", "RUN_NOT_FOUND"),
+        ("GET", f"/api/runs/{_NOBODY}/results/matched", "RUN_NOT_FOUND"),
     ],
 )
 def test_what_is_unknown_is_404(kalla: Kalla, method: str, path: str, code: str) -> None:

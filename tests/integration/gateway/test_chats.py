@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
 from tests.integration.gateway.conftest import NOBODY, OpenGateway
 
-SESSION = str(uuid4())
+SESSION = "5f0c2b1e-7d3a-4c7e-9b1f-2a4d6e8f0a1c"
 
 
 @pytest.mark.parametrize(

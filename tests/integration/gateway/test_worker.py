@@ -6,14 +6,17 @@ import asyncio
 import base64
 import itertools
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from httpx import Response
 from kalla_common.webhooks import sign
 
 from tests.integration.gateway.conftest import Gateway, OpenGateway
 
 RUN = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
+OTHER_RUN = "b2c3d4e5-e5f6-7890-abcd-ef1234567890"
 PROGRESS = {"run_id": RUN, "stage": "matching", "progress": 0.75, "matched_count": 3000}
 COMPLETE = {
     "run_id": RUN,
@@ -271,3 +274,59 @@ async def test_with_a_secret_only_signed_reports_are_taken(open_gateway: OpenGat
         )
         assert answer.status_code == 200
         assert (await gateway.run(RUN))["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "report"), [("progress", PROGRESS), ("complete", COMPLETE), ("error", ERROR)]
+)
+async def test_a_forged_report_is_a_401_and_changes_nothing(
+    open_gateway: OpenGateway, kind: str, report: dict[str, Any]
+) -> None:
+    secret, other = (base64.b64encode(key * 32).decode() for key in (b"a", b"b"))
+    body, now = json.dumps(report).encode(), datetime.now(UTC)
+    of_another_run = json.dumps(report | {"run_id": OTHER_RUN}).encode()
+    signed = sign(secret, "1", body)
+    forged = [
+        sign(other, "1", body),
+        sign(secret, "1", of_another_run),
+        sign(secret, "1", body, now - timedelta(minutes=6)),
+        sign(secret, "1", body, now + timedelta(minutes=6)),
+        signed | {"webhook-id": "2"},
+        signed | {"webhook-signature": "v1,"},
+        signed | {"webhook-signature": signed["webhook-signature"].replace("v1,", "v2,")},
+        {name: text for name, text in signed.items() if name != "webhook-timestamp"},
+    ]
+    async with open_gateway(caller="127.0.0.1", webhook_secret=secret) as gateway:
+        await gateway.submitted(RUN)
+        for headers in forged:
+            answer = await _send(gateway, kind, body, headers)
+            assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED"), headers
+        assert (await gateway.run(RUN))["status"] == "submitted"
+
+
+async def test_a_replayed_report_is_taken_and_changes_nothing(open_gateway: OpenGateway) -> None:
+    secret = base64.b64encode(b"a" * 32).decode()
+    early, late = (json.dumps(PROGRESS | {"sequence": n, "matched_count": n}).encode() for n in (1, 2))
+    end, failure = json.dumps(COMPLETE).encode(), json.dumps(ERROR).encode()
+    async with open_gateway(caller="127.0.0.1", webhook_secret=secret) as gateway:
+        await gateway.submitted(RUN)
+        await gateway.submitted(OTHER_RUN)
+        replayed = sign(secret, "1", early)
+        for body in (early, late):
+            assert (await _send(gateway, "progress", body, sign(secret, "1", body))).status_code == 200
+        before = await gateway.run(RUN)
+        assert (await _send(gateway, "progress", early, replayed)).status_code == 200
+        assert await gateway.run(RUN) == before
+        assert before["latest_progress"]["matched_count"] == 2
+        assert (await _send(gateway, "complete", end, sign(secret, "2", end))).status_code == 200
+        ended = await gateway.run(RUN)
+        assert ended["status"] == "completed"
+        for kind, body in (("complete", end), ("error", failure), ("progress", late)):
+            assert (await _send(gateway, kind, body, sign(secret, "3", body))).status_code == 200
+        assert await gateway.run(RUN) == ended
+        assert (await gateway.run(OTHER_RUN))["status"] == "submitted"
+
+
+async def _send(gateway: Gateway, kind: str, body: bytes, headers: dict[str, str]) -> Response:
+    everything = {"content-type": "application/json"} | headers
+    return await gateway.client.post(f"/api/worker/{kind}", content=body, headers=everything)

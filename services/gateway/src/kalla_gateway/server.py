@@ -14,6 +14,7 @@ from grpc import aio
 from kalla.catalog.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
 from kalla_common.db import Database
 from kalla_common.errors import Code
+from kalla_common.openapi import forbid_nul
 from kalla_common.rpc.client import make_channel
 from kalla_common.rpc.server import HealthControl, add_health_and_reflection, make_server
 from kalla_common.runner.control import GrpcControl
@@ -171,7 +172,7 @@ def _document(app: FastAPI) -> None:
             schema = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
-            app.openapi_schema = _without_default_422(schema)
+            app.openapi_schema = forbid_nul(_without_default_422(schema))
         return app.openapi_schema
 
     app.openapi = openapi

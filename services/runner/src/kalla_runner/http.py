@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from kalla_common.domain import JobSpec, SourceSpec
 from kalla_common.errors import INTERNAL_MESSAGE, Code, KallaError
 from kalla_common.filters_json import load_json, parse_conditions, refuse_unstorable_texts
+from kalla_common.openapi import CONDITION, TEXT, WORDS, forbid_nul
 from kalla_common.sites import SiteGuard, Sites
 from kalla_common.telemetry import extracted_context, inject_context, log, tracer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -100,6 +101,8 @@ def make_app(jobs: Jobs, metrics: Metrics, readiness: Readiness, sites: Sites) -
     app.get("/ready", response_class=PlainTextResponse, responses=not_ready)(ready)
     app.get("/metrics", response_class=PlainTextResponse)(figures)
     app.post("/api/jobs", openapi_extra={"requestBody": body}, responses=_documented(_REFUSALS))(submit)
+    # The document is made once: what is changed here stays.
+    forbid_nul(app.openapi())
     return app
 
 
@@ -129,12 +132,12 @@ def _job_schema() -> dict[str, Any]:
     """The schema of a body, whole in itself: OpenAPI has no place for definitions beside it."""
     schema = JobBody.model_json_schema()
     source = schema.pop("$defs")["SourceBody"]
-    text = {"type": "string", "minLength": 1}
-    source["properties"] |= {"alias": text, "uri": text}
+    text = {"type": "string", "minLength": 1} | TEXT
+    source["properties"] |= {"alias": text, "uri": text, "filters": {"type": "array", "items": CONDITION}}
     schema["properties"] |= {
         "sources": {"type": "array", "minItems": 2, "items": source},
         "run_id": {"type": "string", "format": "uuid", "pattern": f"^{RUN_ID}$"},
-        "match_sql": {"type": "string", "pattern": r"\S"},
+        "match_sql": {"type": "string"} | WORDS,
         "output_path": text,
     }
     return schema

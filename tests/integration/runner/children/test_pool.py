@@ -86,6 +86,14 @@ async def test_a_cancelled_task_costs_the_child_its_life_and_another_takes_its_p
     assert pool.pids != (before,)
 
 
+async def test_a_child_that_its_own_clock_ended_says_that_the_query_is_too_slow_to_check(
+    pool: ChildPool, tmp_path: Path
+) -> None:
+    with pytest.raises(KallaError, match="takes longer than 10 seconds to check") as raised:
+        await killed_task(pool, tmp_path, signal.SIGALRM)
+    assert raised.value.code is Code.INVALID_SQL
+
+
 async def killed_task(pool: ChildPool, folder: Path, number: int) -> None:
     """Runs a task whose child gets a signal in the middle."""
     (pid,) = pool.pids

@@ -10,6 +10,7 @@ from kalla.chat.v1 import chat_service_pb2 as pb
 from kalla.chat.v1 import session_pb2
 from kalla_common.errors import Code, KallaError
 from kalla_common.filters_json import condition_to_json, load_json
+from kalla_common.openapi import WORDS
 from kalla_common.rpc import convert
 from pydantic import (
     BaseModel,
@@ -22,7 +23,6 @@ from pydantic import (
 
 from kalla_gateway.recipes.schemas import EXAMPLE as RECIPE
 from kalla_gateway.recipes.schemas import recipe_json
-from kalla_gateway.rest.schemas import WORDS
 
 _SESSION_ID = "0b0f1f4e-5d1c-4c38-9d0a-7a4f5f1d2c3b"
 _CARD: dict[str, Any] = {

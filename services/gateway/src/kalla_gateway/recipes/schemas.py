@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from kalla_common.domain import Recipe, RecipeSource
+from kalla_common.openapi import WORDS
 from kalla_common.uris import mask_uri
 from pydantic import BaseModel, ConfigDict, Field
 
-from kalla_gateway.rest.schemas import WORDS, Saved
+from kalla_gateway.rest.schemas import Saved
 from kalla_gateway.sources.uris import SOURCE_TYPES
 
 Name = Annotated[str, Field(min_length=1, json_schema_extra=WORDS)]

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from kalla_common.domain import SourceSpec
 from kalla_common.filters_json import parse_conditions
+from kalla_common.openapi import conditions_schema
 from pydantic import BaseModel, ConfigDict, Field
 
 from kalla_gateway.recipes.schemas import RecipeBody
-from kalla_gateway.rest.schemas import conditions_schema
 from kalla_gateway.runs.planning import RunRequest
 from kalla_gateway.runs.tables import RunRow
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from kalla_common.domain import ColumnInfo
+from kalla_common.openapi import WORDS, conditions_schema
 from kalla_common.runner.ports import Page
 from kalla_common.telemetry import redact
 from kalla_common.uris import mask_uri
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
-from kalla_gateway.rest.schemas import WORDS, Saved, conditions_schema, whole
+from kalla_gateway.rest.schemas import Saved, whole
 from kalla_gateway.sources.contact import Look
 from kalla_gateway.sources.tables import SourceRow
 from kalla_gateway.sources.uris import SOURCE_TYPES

@@ -9,15 +9,33 @@ from pydantic import BaseModel, ConfigDict, Field
 _UPLOAD_ID = "6f1c1f0e-3c0b-4a9d-9d57-0d5a3f4e8b21"
 _URI = f"s3://kalla-uploads/session-1/{_UPLOAD_ID}/payments.csv"
 
-S3Uri = Annotated[str, Field(description="As /api/uploads/presign returned it.")]
+# Patterns for the document alone: the checks themselves give a better sentence.
+_URI_PATTERN = r"^s3://[^/\u0000]+/[^/\u0000]+/[^/\u0000]+/[^/\u0000]+$"
+_NAME_PATTERN = r"^[^/\\\u0000-\u001f]*[^/\\\u0000-\u0020.][^/\\\u0000-\u001f]*\.[cC][sS][vV]$"
+_SESSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$"
+
+S3Uri = Annotated[
+    str,
+    Field(description="As /api/uploads/presign returned it.", json_schema_extra={"pattern": _URI_PATTERN}),
+]
 
 
 class PresignUpload(BaseModel):
     """A CSV file that a client wants to upload."""
 
-    filename: Annotated[str, Field(description="The file's name, without folders; ends with .csv")]
+    filename: Annotated[
+        str,
+        Field(
+            description="The file's name, without folders; ends with .csv",
+            json_schema_extra={"pattern": _NAME_PATTERN},
+        ),
+    ]
     session_id: Annotated[
-        str, Field(description="Chat session it belongs to: 1 to 128 letters, digits, - and _")
+        str,
+        Field(
+            description="Chat session it belongs to: 1 to 128 letters, digits, - and _",
+            json_schema_extra={"pattern": _SESSION_PATTERN},
+        ),
     ]
 
     model_config = ConfigDict(
@@ -73,7 +91,10 @@ class ConfirmUpload(BaseModel):
     """An upload that is complete."""
 
     s3_uri: S3Uri
-    filename: Annotated[str, Field(description="As given to /api/uploads/presign.")]
+    filename: Annotated[
+        str,
+        Field(description="As given to /api/uploads/presign.", json_schema_extra={"pattern": _NAME_PATTERN}),
+    ]
 
     model_config = ConfigDict(json_schema_extra={"example": {"s3_uri": _URI, "filename": "payments.csv"}})
 

@@ -91,8 +91,10 @@ class UploadStore:
         await asyncio.to_thread(import_module, "aioboto3")
         import aioboto3  # noqa: PLC0415
         from aiobotocore.config import AioConfig  # noqa: PLC0415
+        from kalla_common.s3_http import StayingSession  # noqa: PLC0415
 
         config = AioConfig(
+            http_session_cls=StayingSession,
             signature_version="s3v4",
             # Only AWS has a host name for every bucket.
             s3={"addressing_style": "virtual" if endpoint is None else "path"},

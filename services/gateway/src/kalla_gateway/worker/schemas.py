@@ -6,9 +6,10 @@ from decimal import Decimal
 from math import isfinite
 from typing import Annotated, Any, Literal
 
+from kalla_common.openapi import TEXT
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
-from kalla_gateway.rest.schemas import TEXT, whole
+from kalla_gateway.rest.schemas import whole
 from kalla_gateway.runs.service import Completion, Progress
 
 _RUN_ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"

@@ -32,7 +32,13 @@ from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.band import rewrite_bands
 from kalla_runner.matching.sql.cost import check_cost
 from kalla_runner.matching.sql.deadline import check_time, limited_time
-from kalla_runner.matching.sql.depth import balance_conditions, check_depth, check_reads, cut_casts
+from kalla_runner.matching.sql.depth import (
+    balance_conditions,
+    check_depth,
+    check_reads,
+    cut_casts,
+    keep_roundings,
+)
 from kalla_runner.matching.sql.dialect import bracket, quoted, render
 from kalla_runner.matching.sql.engine_errors import CANNOT_PLAN, explain
 from kalla_runner.matching.sql.guard import check_reading
@@ -199,6 +205,7 @@ class _Checked:
             query = one_pass(query, sides, keys, tables, found)
         bracket(query)
         balance_conditions(query)
+        keep_roundings(query)
         cut_casts(query)
         check_depth(query)
         sql = render(query)

@@ -50,8 +50,10 @@ async def s3_client(settings: S3Settings, at: S3Address, *, attempts: int) -> As
     # Imported late: half a second that only runs with outputs in S3 need to spend.
     from aiobotocore.config import AioConfig  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from kalla_common.s3_http import StayingSession  # noqa: PLC0415
 
     config = AioConfig(
+        http_session_cls=StayingSession,
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         retries={"mode": "standard", "max_attempts": attempts},

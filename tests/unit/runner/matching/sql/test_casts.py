@@ -195,3 +195,9 @@ def test_an_integer_that_looks_like_a_date_is_refused_with_what_to_write() -> No
     with pytest.raises(KallaError) as caught:
         cast(20240302, pa.int64(), "DATE")
     assert "TO_DATE(CAST(l.x AS TEXT), '%Y%m%d')" in caught.value.message
+
+
+def test_a_cast_to_decimal_without_digits_never_drops_any() -> None:
+    assert cast(Decimal("1.25"), pa.decimal128(18, 2), "DECIMAL") == Decimal("1.25")
+    with pytest.raises(KallaError, match=r"write DECIMAL\(38,12\)"):
+        cast(Decimal("0.000000000001"), pa.decimal128(18, 12), "NUMERIC")

@@ -141,10 +141,10 @@ def test_a_large_constant_is_refused_before_it_is_computed() -> None:
 
 def test_a_panic_of_the_engine_is_an_error_with_a_sentence() -> None:
     session = new_session()
-    rows = pa.record_batch({"s": pa.array(["a"])})
+    rows = pa.record_batch({"s": pa.array(["a"]), "n": pa.array([-1], pa.int64())})
     session.register_record_batches("t", [[rows]])
     with (
         pytest.raises(KallaError, match="look for a length or a count"),
         panics_as_errors(Code.INVALID_DATA, "match_sql fails on the data"),
     ):
-        session.sql("SELECT lpad(s, -1) AS v FROM t").to_arrow_table()
+        session.sql("SELECT lpad(s, n) AS v FROM t").to_arrow_table()

@@ -194,30 +194,43 @@ _FEW: Final = 3
 
 
 def _cast_advice(entry: Entry, arguments: Sequence[exp.Expr], families: Sequence[Family | None]) -> str:
-    numbers = {Family.INTEGER, Family.DECIMAL, Family.FLOAT}
     for at, given in enumerate(families):
-        if given is None:
-            continue
         wanted = {
             f
             for s in entry.signatures
             if at < len(s.parameters) or s.repeated
             for f in s.parameters[min(at, len(s.parameters) - 1)].families
         }
-        if given in wanted:
+        if given is None or given in wanted:
             continue
-        name = shown(arguments[at])
-        if entry.name == "to_char" and given in numbers:
-            return f": write CAST({name} AS TEXT), after CAST(... AS DECIMAL(18,2)) for its digits"
-        if Family.TEXT in wanted:
-            return f": write CAST({name} AS TEXT)"
-        if Family.DATE in wanted and given is Family.TEXT:
-            return f": write CAST({name} AS DATE), or TO_DATE({name}, '%d.%m.%Y')"
-        if Family.TEXT not in wanted and given is Family.TEXT and wanted & numbers:
-            return f": write CAST({name} AS DECIMAL(18,2))"
-        if given is Family.FLOAT and Family.DECIMAL in wanted:
-            return f": write CAST({name} AS DECIMAL(18,2)), with the digits it needs"
+        advice = _cast_to(entry.name, given, wanted)
+        if advice:
+            return ": write " + advice.format(shown(arguments[at]))
     return ""
+
+
+_NUMBERS: Final = frozenset({Family.INTEGER, Family.DECIMAL, Family.FLOAT})
+
+
+def _cast_to(name: str, given: Family, wanted: set[Family]) -> str:
+    """The cast of an argument, at {0}, to a family that the function takes; empty if none is known."""
+    text, integer = given is Family.TEXT, wanted == {Family.INTEGER}
+    advice = (
+        (
+            name == "to_char" and given in _NUMBERS,
+            "CAST({0} AS TEXT), after CAST(... AS DECIMAL(18,2)) for its digits",
+        ),
+        (Family.TEXT in wanted, "CAST({0} AS TEXT)"),
+        (Family.DATE in wanted and text, "CAST({0} AS DATE), or TO_DATE({0}, '%d.%m.%Y')"),
+        (integer and text, "CAST({0} AS BIGINT)"),
+        (integer and given is Family.DECIMAL, "CAST(FLOOR({0}) AS BIGINT)"),
+        (text and bool(wanted & _NUMBERS), "CAST({0} AS DECIMAL(18,2))"),
+        (
+            given is Family.FLOAT and Family.DECIMAL in wanted,
+            "CAST({0} AS DECIMAL(18,2)), with the digits it needs",
+        ),
+    )
+    return next((words for applies, words in advice if applies), "")
 
 
 def _settle_call(

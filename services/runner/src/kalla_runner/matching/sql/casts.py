@@ -45,6 +45,10 @@ _ADVICE: Final[Mapping[tuple[Family, Family], str]] = {
 }
 
 
+_PLAIN_SCALE: Final = 10
+"""Digits after the point of DECIMAL where its author names none."""
+
+
 def settle_cast(node: exp.Cast | exp.TryCast, data_type: pa.DataType, found: Resolution) -> None:
     """Check one cast, and rewrite it in place where the engine's own would not be exact."""
     try:
@@ -77,6 +81,15 @@ def settle_cast(node: exp.Cast | exp.TryCast, data_type: pa.DataType, found: Res
         found.problem(
             Code.TYPE_MISMATCH,
             f"{shown(node.this)} is {source} and cannot be cast to {target}{instead}.",
+            node,
+        )
+        return
+    digitless = source is Family.DECIMAL and target is Family.DECIMAL and not node.to.expressions
+    if digitless and data_type.scale > _PLAIN_SCALE:
+        found.problem(
+            Code.TYPE_MISMATCH,
+            f"DECIMAL without digits has {_PLAIN_SCALE} after the point, and {shown(node.this)} has "
+            f"{data_type.scale}: write DECIMAL(38,{data_type.scale}), or the digits to round to.",
             node,
         )
         return

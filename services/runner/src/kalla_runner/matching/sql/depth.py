@@ -85,6 +85,22 @@ def cut_casts(query: exp.Query) -> None:
         levels[id(node)] = level
 
 
+def keep_roundings(query: exp.Query) -> None:
+    """Put a function around every cast to a decimal that is computed on rows, in place.
+
+    The engine takes such a cast off where it is compared with a constant, and casts the constant instead:
+    `CAST(x AS DECIMAL(18,2)) = 33.33` becomes `x = 33.330`, which 33.325 is not. Constants also come from a
+    CTE or from what the engine computes while it plans, so that no place is safe.
+    """
+    for node in list(query.find_all(exp.Cast)):
+        if not isinstance(node.this, exp.Literal) and _is_decimal(node) and not _is_decimal(node.parent):
+            wrap(node, _BOUNDARY)
+
+
+def _is_decimal(node: exp.Expr | None) -> bool:
+    return isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.DECIMAL
+
+
 def _is_arrow_cast(node: exp.Expr) -> bool:
     return isinstance(node, exp.Anonymous) and node.name.lower().startswith(("arrow_cast", "arrow_try_cast"))
 

@@ -45,6 +45,7 @@ _REASONS: Final[dict[type[exp.Expr], str]] = {
     exp.Pivot: "PIVOT is not available; select the columns one by one",
     exp.SimilarTo: "SIMILAR TO is not available; write LIKE, or text ~ '^(pattern)$'",
     exp.IntDiv: "DIV is not available; write (a - a % b) / b for the whole part of a quotient",
+    exp.WithTableHint: "leave out hints such as WITH (NOLOCK)",
     exp.Glob: "GLOB is not available; write LIKE, or text ~ 'pattern'",
     exp.Collate: "COLLATE is not available; texts are compared byte by byte, write upper(...) on both sides",
     exp.StrToDate: "CAST with FORMAT is not available; write TO_DATE(x, 'DD.MM.YYYY')",

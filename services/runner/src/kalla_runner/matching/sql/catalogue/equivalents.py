@@ -13,6 +13,14 @@ _FLOAT: Final = "its result is not exact; compute it at the source"
 _LIST_ORDER: Final = "the order of its result is not said; write array_has_all or array_has_any"
 
 EQUIVALENTS: Final[Mapping[str, str]] = {
+    "substitute": "write replace(text, part, replacement)",
+    **dict.fromkeys(("vlookup", "xlookup"), "write JOIN with a look-up source"),
+    **dict.fromkeys(("find", "search"), "write strpos(text, part), with the text first"),
+    "datevalue": "write TO_DATE(x, '%d.%m.%Y')",
+    "isblank": "write x IS NULL OR x = ''",
+    "sumif": "write SUM(CASE WHEN condition THEN x END)",
+    "countif": "write COUNT(CASE WHEN condition THEN 1 END)",
+    "proper": "write initcap(x)",
     "len": "it counts without blanks at the end in some databases: write length(x), or length(rtrim(x))",
     "to_number": "write CAST(x AS DECIMAL(18,2)), after replace(...) of signs that are not digits",
     "to_varchar": "write CAST(x AS TEXT), or TO_CHAR(date, 'YYYY-MM-DD')",
@@ -52,9 +60,9 @@ EQUIVALENTS: Final[Mapping[str, str]] = {
     "unix_timestamp": "write EXTRACT(EPOCH FROM x)",
     "epoch": "write EXTRACT(EPOCH FROM x)",
     "to_timestamp_seconds": "write from_unixtime(seconds)",
-    "to_timestamp_millis": "write from_unixtime(milliseconds / 1000) after a CAST to BIGINT",
-    "to_timestamp_micros": "write from_unixtime(seconds)",
-    "to_timestamp_nanos": "write from_unixtime(seconds)",
+    "to_timestamp_millis": "write from_unixtime(CAST(FLOOR(milliseconds / 1000) AS BIGINT))",
+    "to_timestamp_micros": "write from_unixtime(CAST(FLOOR(microseconds / 1000000) AS BIGINT))",
+    "to_timestamp_nanos": "write from_unixtime(CAST(FLOOR(nanoseconds / 1000000000) AS BIGINT))",
     "to_time": "write CAST(x AS TIME)",
     "make_time": "write CAST('10:30:00' AS TIME)",
     "make_timestamp": "write make_date(y, m, d), or TIMESTAMP '2024-12-31 10:00:00'",

@@ -1,0 +1,1 @@
+"""Generated requests against both REST interfaces of a real Kalla."""
