@@ -18,7 +18,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from datafusion import DataFrame, LogicalPlan, SessionContext
-from kalla_runner.matching import engine, matched, stable
+from kalla_runner.matching import check, engine, matched, stable
 from kalla_runner.matching.sql import calls
 
 from tests.differential.check import Outcome, Verdict
@@ -69,14 +69,24 @@ def equal_keys(stack: ExitStack) -> None:
     stack.enter_context(patch.object(engine._Side, "write_unmatched", closed))  # pyright: ignore[reportPrivateUsage]
 
 
+def outer_joins(stack: ExitStack) -> None:
+    """RIGHT: the engine moves filters below RIGHT JOINs by the names of columns."""
+    stack.enter_context(patch.object(check, "turn_right_joins", _nothing))
+    stack.enter_context(patch.object(stable, "_full_joins_kept", lambda _, frame: frame))
+
+
 MUTATIONS: Final[Mapping[str, Callable[[ExitStack], None]]] = {
     "A1": round_type,
     "A2": date_patterns,
     "A3": integer_division,
     "A4": casts,
     "A5": equal_keys,
+    "RIGHT": outer_joins,
 }
-"""The faults of which SQL can show something; the sixth, a header taken for data, has no SQL."""
+"""The faults of which SQL can show something, and one of the engine that the fuzz found.
+
+A6, a header line taken for data, has no SQL.
+"""
 
 
 def apply(name: str) -> None:

@@ -50,6 +50,7 @@ from kalla_runner.matching.sql.paths import (
     one_pass,
     relations_of,
     rows_query,
+    turn_right_joins,
     write_outputs,
 )
 from kalla_runner.matching.sql.resolve import resolve
@@ -203,6 +204,7 @@ class _Checked:
             if not equalities and all(relation.side for relation in relations):
                 rewrite_bands(query, relations, tables, found, typer)
             query = one_pass(query, sides, keys, tables, found)
+        turn_right_joins(query)
         bracket(query)
         balance_conditions(query)
         keep_roundings(query)
@@ -216,6 +218,7 @@ class _Checked:
         rows_sql, numbered = "", (False, False)
         if sides is None:
             query, numbered = rows_query(query, keys, found)
+            turn_right_joins(query)
             bracket(query)
             rows_sql = render(query) if any(numbered) else ""
         plan = MatchPlan(

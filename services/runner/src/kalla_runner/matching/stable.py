@@ -16,6 +16,9 @@ from datafusion import DataFrame, LogicalPlan, SessionContext
 from kalla_common.errors import Code, KallaError
 
 _PASSES: Final = 4
+_FULL_JOIN: Final = "Full Join:"
+_OUTER_JOINS: Final = "eliminate_outer_join"
+"""The rule of the engine that makes RIGHT, LEFT and inner joins of outer ones whose NULLs a filter drops."""
 CONTRADICTION: Final = "column types must match schema types"
 """In the engine's error where an operation gives rows of another type than it says."""
 _ADVICE: Final = "write CAST(... AS type) around what it computes"
@@ -46,6 +49,7 @@ def stabilised(session: SessionContext, frame: DataFrame) -> tuple[DataFrame, Lo
 
     Its schema is that of the rows; the one of a frame that is not planned yet may be another.
     """
+    frame = _full_joins_kept(session, frame)
     plan = frame.optimized_logical_plan()
     text = written(plan)
     for _ in range(_PASSES):
@@ -55,6 +59,19 @@ def stabilised(session: SessionContext, frame: DataFrame) -> tuple[DataFrame, Lo
         if text == before:
             return frame, plan
     raise KallaError(Code.INVALID_SQL, f"The types of match_sql do not settle when it is planned: {_ADVICE}.")
+
+
+def _full_joins_kept(session: SessionContext, frame: DataFrame) -> DataFrame:
+    """The frame, planned so that no FULL JOIN becomes a RIGHT JOIN.
+
+    Under a filter the engine makes one of it, and moves a filter of its left side below it as one of its
+    right side where the columns have one name and place. `paths.turn_right_joins` is for those in the text.
+    """
+    plan = frame.logical_plan()
+    if _FULL_JOIN not in plan.display_indent():
+        return frame
+    session.remove_optimizer_rule(_OUTER_JOINS)
+    return session.create_dataframe_from_logical_plan(plan)
 
 
 def written(plan: LogicalPlan) -> str:

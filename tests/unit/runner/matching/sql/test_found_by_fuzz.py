@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from kalla_common.errors import Code, KallaError
+from kalla_runner.matching.check import plan_match
 from kalla_runner.matching.session import new_session
 from kalla_runner.matching.sql.resolve import resolve
 from kalla_runner.matching.sql.sandbox import read_query
@@ -13,7 +16,7 @@ from kalla_runner.matching.sql.scope import tables_of
 from kalla_runner.matching.sql.types import Typer
 from kalla_runner.matching.sql.types_check import check_types
 
-from tests.unit.runner.matching.sql.tables import INVOICES, PAYMENTS, RATES, run
+from tests.unit.runner.matching.sql.tables import INVOICES, PAYMENTS, RATES, info, run
 
 ROWS = pa.table(
     {"id": pa.array([1, 2]), "day": pa.array([date(2024, 2, 29), None]), "t": pa.array(["b", "a"])}
@@ -83,3 +86,77 @@ def test_the_place_of_a_row_may_be_computed_with() -> None:
     )
     rows = sorted((row["n"], row["k"]) for row in run(sql, ROWS, ROWS)[1])
     assert rows == [(-2, -1), (-1, -2)]
+
+
+LEFT = pa.table({"id": [1, 2, 3], "qty": [10, 20, 30], "code": [5, 6, 9]})
+RIGHT = pa.table({"id": [1, 2, 3], "qty": pa.array([20, 10, None], pa.int64()), "code": [5, 6, 7]})
+
+
+@pytest.mark.parametrize(
+    ("joined", "expected"),
+    [
+        ("l RIGHT JOIN r ON l.code = r.code WHERE nullif(l.qty, 20) IS NOT NULL AND r.qty > 0", [(10, 20)]),
+        ("l FULL JOIN r ON l.code = r.code WHERE nullif(l.qty, 20) IS NOT NULL AND r.qty > 0", [(10, 20)]),
+        ("r RIGHT JOIN l ON l.code = r.code WHERE r.qty IS NULL AND l.qty > 0", [(30, None)]),
+        ("r FULL JOIN l ON l.code = r.code WHERE r.qty IS NULL AND l.qty > 0", [(30, None)]),
+        (
+            (
+                "l JOIN l x ON l.id = x.id RIGHT JOIN r ON l.code = r.code AND x.qty < 30 "
+                "WHERE nullif(l.qty, 20) IS NOT NULL AND r.qty > 0"
+            ),
+            [(10, 20)],
+        ),
+        ("l x, l RIGHT JOIN r ON l.code = r.code WHERE x.qty = 10 AND nullif(l.qty, 20) > 0", [(10, 20)]),
+    ],
+)
+def test_a_filter_over_an_outer_join_stays_with_the_side_that_it_is_about(
+    joined: str, expected: list[tuple[int | None, int | None]]
+) -> None:
+    """The engine took `qty` of one side for that of the other where both are the first column."""
+    sql = (
+        f"WITH m AS (SELECT l.qty AS lq, r.qty AS rq FROM {joined}) "
+        "SELECT a.id AS a, b.id AS b, m.lq AS lq, m.rq AS rq "
+        "FROM l a JOIN r b ON a.id = b.id JOIN m ON a.id = 1"
+    )
+    _, rows = run(sql, LEFT, RIGHT)
+    assert sorted((row["lq"], row["rq"]) for row in rows) == expected
+    assert "RIGHT JOIN" not in run(sql, LEFT, RIGHT)[0].sql
+
+
+def test_rounding_to_tens_is_exact_and_may_be_computed_with() -> None:
+    values = pa.table(
+        {
+            "id": [1, 2, 3, 4],
+            "m": pa.array(
+                [Decimal(t) for t in ("95.00", "-94.99", "5.00", "123456.78")], pa.decimal128(12, 2)
+            ),
+        }
+    )
+    rounded = "1.5 + round(l.m, -1) AS t, round(l.m, -2) AS h, round(l.m, -9) AS n"
+    sql = f"SELECT l.id, r.id, {rounded} FROM l JOIN r ON l.id = r.id"
+    _, rows = run(sql, values, values)
+    assert [(row["t"], row["h"], row["n"]) for row in rows] == [
+        (Decimal("101.5"), Decimal(100), Decimal(0)),
+        (Decimal("-88.5"), Decimal(-100), Decimal(0)),
+        (Decimal("11.5"), Decimal(0), Decimal(0)),
+        (Decimal("123461.5"), Decimal(123500), Decimal(0)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "advice"),
+    [
+        (
+            "bool_or(l.t = 'a') OVER (ORDER BY l.id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)",
+            "frame that moves",
+        ),
+        ("max(l.t) OVER (PARTITION BY ln(l.id) ORDER BY l.id)", "compute it in a CTE"),
+        ("first_value(l.t ORDER BY l.t) OVER (ORDER BY l.id)", "write it in OVER"),
+    ],
+)
+def test_what_the_engine_cannot_do_is_refused_before_it_runs(expression: str, advice: str) -> None:
+    with pytest.raises(KallaError, match=advice) as refusal:
+        plan_match(
+            f"SELECT l.id, r.id, {expression} AS x FROM l JOIN r ON l.id = r.id", table, info("r", ROWS, "id")
+        )
+    assert refusal.value.code is Code.INVALID_SQL

@@ -182,3 +182,35 @@ def _over_source(node: exp.Expr, names: Mapping[str, str]) -> str:
         column.set("this", exp.to_identifier(names[column.name], quoted=True))
         column.set("table", None)
     return render(twin)
+
+
+def turn_right_joins(query: exp.Query) -> None:
+    """Write every RIGHT JOIN of a resolved query as the LEFT JOIN that it is, in place.
+
+    The engine moves a filter over a RIGHT JOIN below it by the name and place of its columns, and takes those
+    of the left side for those of the right side, where they have the same ones: `b r RIGHT JOIN a l ON ...
+    WHERE r.qty IS NULL AND l.qty > 0` filtered l by `qty IS NULL`.
+    """
+    for select in query.find_all(exp.Select):
+        joins = list(select.args.get("joins") or ())
+        while (at := next((i for i, j in enumerate(joins) if j.side.upper() == "RIGHT"), None)) is not None:
+            # A comma binds less tightly than JOIN: what is before it is not joined by this one.
+            start = max((i for i in range(at) if _is_comma(joins[i])), default=-1)
+            head: exp.Expr = select.args["from_"] if start < 0 else joins[start]
+            turned, first, before = joins[at], head.this, joins[start + 1 : at]
+            head.set("this", turned.this)
+            turned.set("this", _nested(first, before))
+            turned.set("side", "LEFT")
+            joins = [*joins[: start + 1], *joins[at:]]
+        select.set("joins", joins or None)
+
+
+def _is_comma(join: exp.Join) -> bool:
+    return not (join.side or join.kind or join.args.get("on"))
+
+
+def _nested(first: exp.Expr, joins: Sequence[exp.Join]) -> exp.Expr:
+    if not joins:
+        return first
+    first.set("joins", list(joins))
+    return exp.Subquery(this=first)
