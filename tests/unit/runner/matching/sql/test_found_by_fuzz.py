@@ -155,8 +155,7 @@ def test_rounding_to_tens_is_exact_and_may_be_computed_with() -> None:
     ],
 )
 def test_what_the_engine_cannot_do_is_refused_before_it_runs(expression: str, advice: str) -> None:
+    sql = f"SELECT l.id, r.id, {expression} AS x FROM l JOIN r ON l.id = r.id"
     with pytest.raises(KallaError, match=advice) as refusal:
-        plan_match(
-            f"SELECT l.id, r.id, {expression} AS x FROM l JOIN r ON l.id = r.id", table, info("r", ROWS, "id")
-        )
+        plan_match(sql, info("l", ROWS, "id"), info("r", ROWS, "id"))
     assert refusal.value.code is Code.INVALID_SQL
