@@ -36,7 +36,7 @@ def _planned_once(_: SessionContext, frame: DataFrame) -> tuple[DataFrame, Logic
 
 
 def round_type(stack: ExitStack) -> None:
-    """A1: ROUND is left to the engine and planned once: it has one scale in the plan and another at run time."""
+    """A1: ROUND is left to the engine and planned once: one scale in the plan, another at run time."""
     stack.enter_context(patch.object(resolve, "make_rounding_exact", _nothing))
     for module in (stable, matched):
         stack.enter_context(patch.object(module, "stabilised", _planned_once))

@@ -124,7 +124,11 @@ def test_two_sources_are_reconciled_exactly(
         },
     }
     saved["sources"]["left"]["type"] = "postgres" if left_kind == "postgres" else "file"  # type: ignore[index]
-    assert kalla.post("/api/recipes", saved).body == {"success": True, "message": "Recipe saved", "warnings": []}
+    assert kalla.post("/api/recipes", saved).body == {
+        "success": True,
+        "message": "Recipe saved",
+        "warnings": [],
+    }
     submitted = kalla.post("/api/runs", {"recipe_id": saved["recipe_id"]}).body
     assert submitted["status"] == "submitted"
     run = kalla.wait(submitted["run_id"])
