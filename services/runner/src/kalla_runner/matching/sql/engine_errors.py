@@ -13,7 +13,6 @@ _PREFIX: Final = re.compile(
 )
 
 _KNOWN: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
-    (re.compile(r"RLike"), "RLIKE and REGEXP are not available: write text ~ 'pattern'."),
     (re.compile(r"Invalid function '([^']+)'"), "There is no function {0}."),
     (
         re.compile(

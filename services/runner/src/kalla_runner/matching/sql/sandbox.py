@@ -10,7 +10,7 @@ from typing import Final
 
 from kalla_common.errors import Code, KallaError
 from sqlglot import exp
-from sqlglot.tokenizer_core import Token
+from sqlglot.tokenizer_core import Token, TokenType
 
 from kalla_runner.matching.sql.catalogue.equivalents import JSON
 from kalla_runner.matching.sql.dialect import parse, sql_error, tokens_of
@@ -69,6 +69,7 @@ _OTHER_VERBS: Final = frozenset(
 )
 """Words that begin other statements; any other first word is a slip of the pen."""
 
+_NO_RLIKE: Final = "{word} is not available: write text ~ 'pattern'."
 _VERBS: Final = "match_sql may only be one SELECT (WITH is allowed), not {verb}."
 
 
@@ -90,6 +91,10 @@ def read_query(text: str) -> exp.Query:
             text,
             verb,
         )
+    for token in tokens:
+        if token.token_type is TokenType.RLIKE and token.text.isalpha():
+            # The parser would take the word for the operator ~, and the engine has another meaning for it.
+            raise sql_error(Code.FORBIDDEN_SQL, _NO_RLIKE.format(word=token.text.upper()), text, token)
     statements = parse(text)
     if len(statements) != 1:
         raise KallaError(Code.FORBIDDEN_SQL, _VERBS.format(verb=f"{len(statements)} statements"))
