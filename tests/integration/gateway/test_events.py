@@ -51,7 +51,7 @@ def run_id(empty_url: str, gateways: tuple[Service, Service]) -> str:
 def _report(service: Service, kind: str, **body: Any) -> None:
     content = json.dumps({"run_id": RUN, **body}).encode()
     headers = {"content-type": "application/json", **sign(SECRET, kind, content)}
-    answer = httpx.post(f"{service.url}/api/worker/{kind}", content=content, headers=headers)
+    answer = httpx.post(f"{service.url}/api/worker/{kind}", content=content, headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text
 
 

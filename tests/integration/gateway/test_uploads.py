@@ -32,7 +32,7 @@ async def signed(gateway: Gateway, filename: str = "payments.csv", session: str 
 
 
 async def put(url: str, data: bytes, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return await client.put(url, content=data, headers=headers)
 
 
@@ -54,7 +54,7 @@ async def test_the_address_is_good_for_its_object_and_for_writing_alone(uploads:
     upload = await signed(uploads)
     url = upload["presigned_url"]
     assert (await put(url.replace("payments.csv", "others.csv"), HEADER)).status_code == 403
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         assert (await client.get(url)).status_code == 403
         assert (await client.delete(url)).status_code == 403
 
@@ -87,7 +87,7 @@ async def test_addresses_name_the_store_as_clients_reach_it(
 async def test_a_browser_may_put_from_any_origin(uploads: Gateway) -> None:
     upload = await signed(uploads)
     origin = {"Origin": "https://app.example.com"}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         asked = {**origin, "Access-Control-Request-Method": "PUT"}
         preflight = await client.options(upload["presigned_url"], headers=asked)
     assert preflight.status_code == 200

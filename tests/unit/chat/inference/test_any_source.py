@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from decimal import Decimal
 
@@ -13,15 +14,16 @@ from kalla_chat.inference.draft import find_drafts, recipe_of, rules_of
 
 ROWS = 14
 KINDS: list[tuple[pa.DataType, st.SearchStrategy[object]]] = [
-    (pa.int64(), st.integers(-(2**63), 2**63 - 1) | st.integers(0, 9)),
+    (pa.int64(), st.integers(-(2**63), 2**63 - 1) | st.integers(0, 9) | st.just(-(2**63))),
     (pa.int8(), st.integers(-128, 127)),
     (pa.uint64(), st.integers(0, 2**64 - 1)),
-    (pa.float64(), st.floats() | st.sampled_from([0.1, 2.5])),
+    (pa.float64(), st.floats() | st.sampled_from([0.1, 2.5, 1e32, math.inf])),
     (pa.decimal128(12, 2), st.decimals(-(10**9), 10**9, places=2)),
     (pa.decimal256(60, 4), st.just(Decimal("1.5000")) | st.just(Decimal(10) ** 50)),
     (
         pa.string(),
-        st.text(max_size=8) | st.sampled_from(["A-1", "a-1 ", "007", "1.234,50", "31.12.2024", ""]),
+        st.text(max_size=8)
+        | st.sampled_from(["A-1", "a-1 ", "007", "1.234,50", "31.12.2024", "", "1" * 45, "0." + "3" * 45]),
     ),
     (pa.large_string(), st.sampled_from(["INV-1", "INV-22", "x'y"])),
     (pa.date32(), st.dates(date(1, 1, 1), date(9999, 12, 31))),

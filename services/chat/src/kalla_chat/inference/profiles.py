@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute
+from kalla_common.arrow_text import column_text
 
 from kalla_chat.inference.answer import ColumnProfile, SourceProfile
 from kalla_chat.inference.columns import Column, Family, Side
@@ -42,7 +43,8 @@ def _describe(column: Column, values: pa.ChunkedArray) -> ColumnProfile:
     lengths = None
     if column.family in (Family.INTEGER, Family.NUMBER, Family.DAY) and column.rows:
         found = _compute.min_max(values)
-        low, high = (str(found[end].as_py()) for end in ("min", "max"))
+        # As texts: Python's own dates end at the year 9999, a source's do not.
+        low, high = (str(text) for text in column_text(_array(found["min"], found["max"])).to_pylist())
     if column.family is Family.TEXT and len(column.texts):
         sizes = _compute.min_max(_compute.utf8_length(column.texts))
         lengths = (int(sizes["min"].as_py()), int(sizes["max"].as_py()))
@@ -59,6 +61,10 @@ def _describe(column: Column, values: pa.ChunkedArray) -> ColumnProfile:
         lengths,
         _patterns(column) if column.family is Family.TEXT else (),
     )
+
+
+def _array(*scalars: Any) -> pa.Array:
+    return pa.array(scalars, scalars[0].type)
 
 
 def data_type(kind: pa.DataType) -> str:

@@ -62,7 +62,7 @@ def read_amounts(
 def _whole(values: pa.Array, sql: str, scale: int) -> tuple[Ints, Mask, int, str] | None:
     valid = values.is_valid().to_numpy(zero_copy_only=False)
     units = values.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    if not valid.any() or int(np.abs(units).max()) > LARGEST:
+    if not valid.any() or _largest(units) > LARGEST:
         return None
     return units, valid, scale, sql
 
@@ -83,7 +83,7 @@ def _from_decimal(values: pa.Array, sql: str) -> tuple[Ints, Mask, int, str] | N
         return None
     words = np.frombuffer(buffer, np.int64)[2 * filled.offset : 2 * (filled.offset + len(filled))]
     low, high = words[0::2], words[1::2]
-    if bool((high != (low >> 63)).any()) or int(np.abs(low).max()) > LARGEST:
+    if bool((high != (low >> 63)).any()) or _largest(low) > LARGEST:
         return None
     return low.copy(), valid, scale, sql
 
@@ -95,8 +95,7 @@ def _from_floats(distinct: pa.StringArray, codes: Codes) -> tuple[Ints, Mask, in
     if any(float(p) != float(t) for p, t in zip(plain, texts, strict=True)):
         return None
     places = max((len(p.rstrip("0").partition(".")[2]) for p in plain), default=0)
-    numbers = pa.array(plain, pa.string()).cast(pa.decimal128(38, _MAX_FLOAT_SCALE))
-    return _spread(numbers.cast(pa.decimal128(38, places)), codes, "{c}")
+    return _spread(_decimals(pa.array(plain, pa.string()), places), codes, "{c}")
 
 
 def _from_texts(distinct: pa.StringArray, codes: Codes) -> tuple[Ints, Mask, int, str] | None:
@@ -110,12 +109,25 @@ def _from_texts(distinct: pa.StringArray, codes: Codes) -> tuple[Ints, Mask, int
             continue
         plain = _compute.replace_substring(_compute.replace_substring(distinct, grouping, ""), point, ".")
         scale = max(len(str(text).partition(".")[2]) for text in plain.to_pylist())
-        return _spread(plain.cast(pa.decimal128(38, scale)), codes, f"CAST({sql} AS DECIMAL(18,{scale}))")
+        return _spread(_decimals(plain, scale), codes, f"CAST({sql} AS DECIMAL(18,{scale}))")
     return None
 
 
-def _spread(numbers: pa.Array, codes: Codes, sql: str) -> tuple[Ints, Mask, int, str] | None:
-    read = _from_decimal(numbers, sql) if len(numbers) else None
+def _decimals(texts: pa.StringArray, scale: int) -> pa.Array | None:
+    """The texts as decimals; None if one has too many digits for that or is not finite."""
+    try:
+        return texts.cast(pa.decimal128(38, scale))
+    except (pa.ArrowInvalid, ValueError):
+        return None
+
+
+def _largest(units: Ints) -> int:
+    """The largest absolute value; numpy's own abs leaves -2^63 negative."""
+    return max(int(units.max()), -int(units.min()))
+
+
+def _spread(numbers: pa.Array | None, codes: Codes, sql: str) -> tuple[Ints, Mask, int, str] | None:
+    read = _from_decimal(numbers, sql) if numbers is not None and len(numbers) else None
     if read is None:
         return None
     units = np.append(read[0], 0)[codes]

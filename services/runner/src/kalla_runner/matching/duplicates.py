@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
+from kalla_common.arrow_text import column_text
 
 from kalla_runner.matching.hashes import Hashes, hash_rows
 from kalla_runner.matching.tables import Table
@@ -188,7 +189,7 @@ def _labels(values: pa.Table) -> tuple[Rows, Rows]:
 def _codes(column: pa.ChunkedArray) -> Rows:
     if pt.is_nested(column.type):
         # Arrow cannot number nested values; their text form tells them apart.
-        column = pa.chunked_array([pa.array([repr(value) for value in column.to_pylist()], pa.string())])
+        column = _texts(column)
     elif pt.is_floating(column.type):
         # -0.0 equals 0.0, as it does in a query.
         column = pc.call_function("add", [column, pa.scalar(0, column.type)])
@@ -199,8 +200,10 @@ def _codes(column: pa.ChunkedArray) -> Rows:
 def _examples(values: pa.Table, labels: npt.NDArray[np.intp]) -> tuple[str, ...]:
     _, firsts = np.unique(labels, return_index=True)
     chosen = values.take(pa.array(np.sort(firsts)[:EXAMPLES]))
-    return tuple(", ".join(str(value) for value in row) for row in _tuples(chosen))
+    cells = [_texts(column).to_pylist() for column in chosen.columns]
+    return tuple(", ".join(map(str, row)) for row in zip(*cells, strict=True))
 
 
-def _tuples(values: pa.Table) -> Iterator[tuple[object, ...]]:
-    return zip(*(column.to_pylist() for column in values.columns), strict=True)
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The canonical texts of a column: Python's own dates end at the year 9999, a source's do not."""
+    return pa.chunked_array([column_text(chunk) for chunk in column.chunks], pa.string())

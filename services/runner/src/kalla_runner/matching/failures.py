@@ -44,7 +44,10 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], Code, str], ...]] = (
         "match_sql divides by zero in at least one row; write NULLIF(divisor, 0) where that may happen.",
     ),
     (
-        re.compile(r"overflow(?:[^\n]*happened on: (?P<what>[^\n]+))?", re.IGNORECASE),
+        re.compile(
+            r"overflow(?:[^\n]*happened on: (?P<what>[^\n]+))?|is too large to store in a Decimal",
+            re.IGNORECASE,
+        ),
         Code.INVALID_DATA,
         "A number computed in match_sql is too large for its type{what}; cast the operands to a wider type.",
     ),

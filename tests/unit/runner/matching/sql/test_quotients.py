@@ -64,7 +64,7 @@ def test_decimals_keep_sixteen_digits_rounded_half_away_from_zero(
 def test_long_decimals_are_exact_or_an_error(one: Decimal, two: Decimal) -> None:
     expected = rounded(one, two, 20)
     if abs(expected) >= 10**18:
-        with pytest.raises(Exception, match="verflow"):
+        with pytest.raises(Exception, match=r"verflow|too large to store"):
             value("l.a / r.b", one, pa.decimal128(38, 10), two, pa.decimal128(38, 20))
         return
     assert value("l.a / r.b", one, pa.decimal128(38, 10), two, pa.decimal128(38, 20)) == expected

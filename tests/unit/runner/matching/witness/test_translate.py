@@ -56,6 +56,10 @@ def _condition(condition: str, connection: duckdb.DuckDBPyConnection) -> str:
         ("l.amount = 0.5", "(r1.c2 = CAST('0.5' AS DECIMAL(18,2)))"),
         ("l.id * 2 > 1", "((CAST(r1.c0 AS HUGEINT) * CAST((2) AS HUGEINT)) > (1))"),
         ("l.amount / 100 = 1.5", "((CAST(r1.c2 AS DECIMAL(38,2)) * CAST('0.01' AS DECIMAL(2,2))) = "),
+        (  # braces within an argument are its own
+            "array_has(make_array(CAST('2024-02-29' AS DATE), l.day), l.day)",
+            r"(list_contains((([(CAST(regexp_extract('2024-02-29', '^[0-9]{4}-[0-9]{2}-[0-9]{2}\z') AS DATE)),",
+        ),
         (
             "tolerance_match(l.amount, r.paid, 0.02)",
             "({0} >= {1} - {2} AND {0} <= {1} + {2})".format(

@@ -182,5 +182,9 @@ def _is_constant(value: Typed) -> bool:
 
 def _filled(template: str, arguments: Sequence[str]) -> str:
     bracketed = [f"({argument})" for argument in arguments]
-    text = template.replace("{all}", ", ".join(bracketed))
-    return re.sub(r"\{(\d+)\}", lambda place: bracketed[int(place[1])], text)
+    # In one pass: an argument may itself hold braces, as a pattern does.
+    return re.sub(
+        r"\{(all|\d+)\}",
+        lambda place: ", ".join(bracketed) if place[1] == "all" else bracketed[int(place[1])],
+        template,
+    )
