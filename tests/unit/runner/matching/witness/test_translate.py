@@ -58,7 +58,7 @@ def _condition(condition: str, connection: duckdb.DuckDBPyConnection) -> str:
         ("l.amount / 100 = 1.5", "((CAST(r1.c2 AS DECIMAL(38,2)) * CAST('0.01' AS DECIMAL(2,2))) = "),
         (  # braces within an argument are its own
             "array_has(make_array(CAST('2024-02-29' AS DATE), l.day), l.day)",
-            r"(list_contains((([(CAST(regexp_extract('2024-02-29', '^[0-9]{4}-[0-9]{2}-[0-9]{2}\z') AS DATE))",
+            r"(list_contains((([(CAST(regexp_extract('2024-02-29', '^[0-9]{4}-[0-9]{2}-[0-9]{2}\z') AS DATE)",
         ),
         (
             "tolerance_match(l.amount, r.paid, 0.02)",
