@@ -68,7 +68,7 @@ _DUCK: Final[Mapping[tuple[str, int], str]] = {
         "THEN len(list_filter(({0})[:i - 1], lambda w: w IS NULL)) = 0 "
         "ELSE NOT coalesce(list_contains(({0})[:i - 1], v), false) END)"
     ),
-    ("ilike", 0): "{0} ILIKE {1}",
+    ("ilike", 0): "{0} ILIKE {1} ESCAPE '\\'",
     ("initcap", 0): "py_initcap({0})",
     ("levenshtein", 0): "py_levenshtein({0}, {1})",
     ("first_value", 0): "first({0} ORDER BY {0})",

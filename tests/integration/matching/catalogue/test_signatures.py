@@ -88,11 +88,6 @@ DIFFERENCES: Final[dict[str, tuple[Difference, ...]]] = {
             ),
         ),
     ),
-    "array_has_all": (
-        Difference(
-            "postgres", lambda a, _, __: None in (a[1] or []), "a NULL among the elements equals a NULL"
-        ),
-    ),
     "array_element": (
         Difference("postgres", lambda a, _, __: (a[1] or 0) < 0, "it has no places counted from the end"),
     ),

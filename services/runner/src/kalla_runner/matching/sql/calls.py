@@ -376,6 +376,16 @@ def _sign(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___: Re
     wrap(node, "CAST({} AS BIGINT)").meta[WRAPPER] = True
 
 
+def _as_doubles(
+    node: exp.Anonymous, arguments: list[exp.Expr], types: list[pa.DataType], _: Resolution
+) -> None:
+    """The engine computes these of a float of 4 bytes in 4 bytes, and is soon at infinity."""
+    del node
+    for argument, data_type in zip(arguments, types, strict=True):
+        if pa.types.is_floating(data_type) and not pa.types.is_float64(data_type):
+            wrap(argument, "CAST({} AS DOUBLE)").meta[WRAPPER] = True
+
+
 def _as_text(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___: Resolution) -> None:
     """The engine gives a layout of text that many readers do not know."""
     wrap(node, "CAST({} AS TEXT)").meta[WRAPPER] = True
@@ -403,6 +413,14 @@ def _extreme(node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType
     """The engine's array_min and array_max fail on a batch without rows."""
     order = "DESC" if node.name.lower().endswith("max") else "ASC"
     put(node, f"array_element(array_sort({{0}}, '{order}', 'NULLS LAST'), 1)", arguments, found)
+
+
+def _without_nulls(
+    node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType], __: Resolution
+) -> None:
+    """To the engine a NULL among the elements equals a NULL: two lists that know nothing would match."""
+    del node
+    wrap(arguments[0], "array_except({}, make_array(NULL))").meta[WRAPPER] = True
 
 
 def _as_microseconds(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___: Resolution) -> None:
@@ -472,11 +490,13 @@ _REWRITES: Final[
     **dict.fromkeys(("array_length", "array_position"), _as_integer),
     **dict.fromkeys(("row_number", "rank", "dense_rank", "ntile"), _as_integer),
     **dict.fromkeys(("array_min", "array_max"), _extreme),
+    **dict.fromkeys(("array_has_all", "array_has_any"), _without_nulls),
     **dict.fromkeys(("bool_and", "bool_or", "bit_and", "bit_or", "string_agg", "any_value"), _still_frame),
     "from_unixtime": _as_microseconds,
     "date_part": _part_call,
     "date_trunc": _trunc_call,
     "sign": _sign,
+    **dict.fromkeys(("sqrt", "power", "exp", "ln", "log10"), _as_doubles),
     "md5": _as_text,
     **dict.fromkeys(("repeat", "lpad", "rpad"), _repeat),
     "encode": _encode,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from kalla_common.errors import Code, KallaError
 from sqlglot import exp
 
+from kalla_runner.matching.sql.apart import tell_apart
 from kalla_runner.matching.sql.arithmetic import make_arithmetic_exact
 from kalla_runner.matching.sql.calls import settle_calls
 from kalla_runner.matching.sql.catalogue import AGGREGATES, KEY_KEEPING
@@ -190,6 +191,7 @@ class _Resolver:
             widen_dates(scope, self.found, self.typer)
             make_arithmetic_exact(scope, self.found, self.typer)
             make_rounding_exact(scope, self.found, self.typer)
+            tell_apart(scope)
         scope.outputs = self._outputs(scope)
         self.found.scopes.append(scope)
         return scope.outputs

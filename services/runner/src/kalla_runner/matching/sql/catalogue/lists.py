@@ -12,6 +12,10 @@ _DELIMITER: Final = Parameter("delimiter", frozenset({Family.TEXT}), literal=Tru
 _STRUCT: Final = one("struct", Family.STRUCT)
 _NAME: Final = Parameter("name", frozenset({Family.TEXT}), literal=True)
 _ITEM: Final = Parameter("value", ORDERED)
+# Its list_has_all passes over the NULLs of the second list.
+_HAS_ALL: Final = (
+    "CASE WHEN {0} IS NOT NULL AND len({1}) <> list_count({1}) THEN false ELSE list_has_all({0}, {1}) END"
+)
 
 LIST_FUNCTIONS: Final[tuple[Entry, ...]] = (
     Entry(
@@ -38,14 +42,21 @@ LIST_FUNCTIONS: Final[tuple[Entry, ...]] = (
     Entry(
         "array_has_all",
         "scalar",
-        "Whether all elements of the second list are in the first.",
-        (Signature((LIST, LIST), duckdb="list_has_all({0}, {1})", result=Family.BOOLEAN, alike=True),),
+        "Whether all elements of the second list are in the first; a NULL is in none.",
+        (
+            Signature(
+                (LIST, LIST),
+                duckdb=_HAS_ALL,
+                result=Family.BOOLEAN,
+                alike=True,
+            ),
+        ),
         ("list_has_all",),
     ),
     Entry(
         "array_has_any",
         "scalar",
-        "Whether an element of the second list is in the first.",
+        "Whether an element of the second list is in the first; a NULL is in none.",
         (Signature((LIST, LIST), duckdb="list_has_any({0}, {1})", result=Family.BOOLEAN, alike=True),),
         ("list_has_any", "arrays_overlap"),
     ),
