@@ -374,7 +374,7 @@ class Expressions:
             duck = f"regexp_matches({{0}}, {pattern})"
             template = f"{{0}} ~ {pattern}"
             return self.combined(
-                template, [text], ADD, BOOLEAN, OTHER, duck=duck, postgres=template, uses=("~",)
+                template, [text], ADD, BOOLEAN, RANGE, duck=duck, postgres=template, uses=("~",)
             )
         word = self.rng.choice(["LIKE", "LIKE", "NOT LIKE", "ILIKE"])
         pattern = literal(self.rng.choice(_LIKE_PATTERNS))

@@ -76,7 +76,7 @@ def _simpler_query(case: Case) -> Iterator[Case]:
         simpler.append(replace(query, finish="none"))
     for changed in simpler:
         yield replace(case, query=changed)
-    if case.lookup is not None:
+    if case.lookup is not None and case.query.lookup is None:
         yield replace(case, lookup=None)
 
 

@@ -416,11 +416,11 @@ def _extreme(node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType
 
 
 def _without_nulls(
-    node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType], __: Resolution
+    node: exp.Anonymous, arguments: list[exp.Expr], _: list[pa.DataType], found: Resolution
 ) -> None:
-    """To the engine a NULL among the elements equals a NULL: two lists that know nothing would match."""
-    del node
-    wrap(arguments[0], "array_except({}, make_array(NULL))").meta[WRAPPER] = True
+    """To the engine a NULL equals a NULL, among the elements and where a list that is computed is NULL."""
+    template = "CASE WHEN {{0}} IS NOT NULL AND {{1}} IS NOT NULL THEN {name}({inner}, {{1}}) END"
+    put(node, template.format(name=node.name, inner="array_except({0}, make_array(NULL))"), arguments, found)
 
 
 def _as_microseconds(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], ___: Resolution) -> None:
