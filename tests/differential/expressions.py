@@ -629,8 +629,9 @@ class Expressions:
         sign = self.rng.choice("+-")
         template = f"{{0}} {sign} INTERVAL '{self.rng.choice(spans)}'"
         oracle = f"CAST({template} AS DATE)" if date else template
+        # In brackets where more arithmetic follows, as Kalla asks for them.
         return self.combined(
-            template, [term], ADD, term.type, ADD, duck=oracle, postgres=oracle, uses=(sign,)
+            template, [term], ADD, term.type, OTHER, duck=oracle, postgres=oracle, uses=(sign,)
         )
 
     def _as_date(self, depth: int) -> Term:

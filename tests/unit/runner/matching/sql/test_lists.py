@@ -36,5 +36,6 @@ NULL_LIST = "CASE WHEN l.n NOT IN (l.id, 7) THEN make_array(3, l.id) END"
     ],
 )
 def test_what_is_null_in_a_list_matches_nothing(expression: str, expected: list[object]) -> None:
-    rows = run(f"SELECT l.id, r.id AS rid, {expression} AS v FROM l JOIN r ON l.id = r.id", ROWS, ROWS)[1]
-    assert [row["v"] for row in sorted(rows, key=lambda row: row["id"])] == expected
+    query = f"SELECT l.id, r.id AS rid, {expression} AS v FROM l JOIN r ON l.id = r.id ORDER BY l.id"
+    rows = run(query, ROWS, ROWS)[1]
+    assert [row["v"] for row in rows] == expected

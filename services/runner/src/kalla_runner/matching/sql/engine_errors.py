@@ -31,6 +31,10 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
         "match_sql divides by zero; write NULLIF(divisor, 0).",
     ),
     (
+        re.compile(r"Unsupported interval argument"),
+        "Put brackets around an interval that more arithmetic follows: (day + INTERVAL '1 year') + 7.",
+    ),
+    (
         re.compile(r"^SanityCheckPlan"),
         (
             "The engine cannot plan a window over a logarithm or a square root: compute it in a CTE, "
