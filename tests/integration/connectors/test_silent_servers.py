@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -80,6 +81,31 @@ def test_a_silent_database_is_given_up_soon(silent_port: int) -> None:
     message = unreachable(uri)
     assert "cannot be reached" in message
     assert "hidden" not in message
+
+
+@pytest.fixture
+def leaving_port() -> Iterator[int]:
+    """A PostgreSQL server that asks for the password, and is gone before it says what it makes of it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    with listening.accept()[0] as client:
+                        client.recv(1024)
+                        client.sendall(b"R\x00\x00\x00\x08\x00\x00\x00\x03")
+                        client.recv(1024)
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+    serving.join()
+
+
+def test_a_database_that_goes_away_while_it_is_asked_has_refused_nobody(leaving_port: int) -> None:
+    uri = f"postgres://user:hidden@127.0.0.1:{leaving_port}/d?table=t&connect_timeout=2&sslmode=disable"
+    assert "is not ready; try again later" in unreachable(uri)
 
 
 @pytest.mark.parametrize("at", ["s3://bucket/rows.csv", "s3://bucket/prefix/"])

@@ -41,6 +41,10 @@ async def test_a_chat_service_that_is_away_is_a_502_that_says_so(
             {"message": "hi", "files": [{"filename": "a.csv", "s3_uri": "s3://b/a.csv", "row_count": -1}]},
             "row_count",
         ),
+        (
+            {"message": "hi", "files": [{"filename": "a", "s3_uri": "s3://b/a.csv", "row_count": 2**64 - 1}]},
+            "row_count",
+        ),
     ],
 )
 async def test_a_wrong_body_is_refused_before_anything_is_asked(

@@ -11,6 +11,8 @@ WORDS: Final[dict[str, Any]] = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
 """JSON schema of a text that is not blank."""
 TEXT: Final[dict[str, Any]] = {"pattern": r"^[^\u0000]*$"}
 """JSON schema of any text that can be stored."""
+MAX_COUNT: Final = 2**53 - 1
+"""Every JSON reader holds integers up to here exactly."""
 _SCALAR: Final[dict[str, Any]] = {"type": ["string", "number", "boolean"]} | TEXT
 _VALUES: Final[dict[str, dict[str, Any]]] = {
     "between": {"type": "array", "items": _SCALAR, "minItems": 2, "maxItems": 2},

@@ -10,7 +10,7 @@ from kalla.chat.v1 import chat_service_pb2 as pb
 from kalla.chat.v1 import session_pb2
 from kalla_common.errors import Code, KallaError
 from kalla_common.filters_json import condition_to_json, load_json
-from kalla_common.openapi import WORDS
+from kalla_common.openapi import MAX_COUNT, WORDS
 from kalla_common.rpc import convert
 from pydantic import (
     BaseModel,
@@ -48,7 +48,7 @@ class FileAttachment(BaseModel):
     filename: Annotated[str, Field(min_length=1)]
     s3_uri: Annotated[str, Field(min_length=1)]
     columns: list[str] | None = None
-    row_count: Annotated[StrictInt, Field(ge=0)] | None = None
+    row_count: Annotated[StrictInt, Field(ge=0, le=MAX_COUNT)] | None = None
 
 
 class ChatRequest(BaseModel):

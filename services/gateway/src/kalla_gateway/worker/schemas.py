@@ -6,7 +6,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Annotated, Any, Literal
 
-from kalla_common.openapi import TEXT
+from kalla_common.openapi import MAX_COUNT, TEXT
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
 
 from kalla_gateway.rest.schemas import whole
@@ -14,8 +14,6 @@ from kalla_gateway.runs.service import Completion, Progress
 
 _RUN_ID = "a1b2c3d4-e5f6-7890-abcd-ef1234567890"
 
-MAX_COUNT = 2**53 - 1
-"""Every JSON reader holds integers up to here exactly."""
 RunId = Annotated[str, Field(min_length=1, json_schema_extra=TEXT)]
 Count = Annotated[StrictInt, Field(ge=0, le=MAX_COUNT), BeforeValidator(whole)]
 

@@ -18,6 +18,11 @@ _WRONG_LOGIN: Final = re.compile(
 _NO_DATABASE: Final = re.compile(r"database \".*\" does not exist")
 _BUSY: Final = re.compile(r"too many (clients|connections)|remaining connection slots")
 _STARTING: Final = re.compile(r"the database system is")
+# What libpq itself says, in English, of a server that goes away while it is asked.
+_CUT_OFF: Final = re.compile(
+    r"server closed the connection|could not receive data|Connection reset|SSL SYSCALL|unexpected eof"
+    r"|terminating connection|Broken pipe",
+)
 _TLS: Final = re.compile(r"\bSSL\b|certificate|sslmode", re.IGNORECASE)
 
 # SQLSTATE, or its class of two letters: what it means to the person who runs a reconciliation.
@@ -54,7 +59,7 @@ def connect_error(error: Exception, server: str, database: str) -> KallaError:
             Code.SOURCE_UNREACHABLE,
             f"The PostgreSQL server {server} has no free connection; try again later or raise its limit.",
         )
-    if _STARTING.search(text):
+    if _STARTING.search(text) or (_CUT_OFF.search(text) and not _WRONG_LOGIN.search(text)):
         return KallaError(
             Code.SOURCE_UNREACHABLE, f"The PostgreSQL server {server} is not ready; try again later."
         )
