@@ -56,6 +56,7 @@ LIMITS = (
     "The engine cannot plan a window",
     "Aggregates of one SELECT ask for different orders",
     "The engine contradicts itself about NULLs",
+    "A value does not fit what match_sql makes of it: a local time does not exist",
 )
 """Also rules, with a sentence each: what the engine cannot do, or would do in another way, is refused."""
 

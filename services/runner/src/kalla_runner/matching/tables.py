@@ -16,6 +16,7 @@ from kalla_common.errors import Code, KallaError
 from kalla_runner.connectors.filters import check_filters, filter_batches
 from kalla_runner.matching.plan import ROW_COLUMN, numbered_schema
 from kalla_runner.matching.struct_nulls import with_null_fields
+from kalla_runner.matching.zeros import with_one_zero
 from kalla_runner.staging import StagedTable
 from kalla_runner.storage import storage_errors
 
@@ -106,7 +107,8 @@ class Table:
                 files do not hold the stated number of rows, STORAGE_FULL.
         """
         counted = _Counted(_read(staged, closing))
-        schema, rows = staged.schema, with_null_fields(counted, staged.schema)
+        schema = staged.schema
+        rows = with_one_zero(with_null_fields(counted, schema), schema)
         if row_column:
             schema, rows = numbered_schema(schema, row_column), _with_numbers(rows, row_column)
         if staged.format == "arrow" and not staged.filters:

@@ -33,6 +33,7 @@ from kalla_runner.matching.sql.scope import (
     own_nodes,
 )
 from kalla_runner.matching.sql.types import Typer
+from kalla_runner.matching.sql.zeros import keep_one_zero
 
 Columns = tuple[ScopeColumn, ...]
 
@@ -191,6 +192,7 @@ class _Resolver:
             widen_dates(scope, self.found, self.typer)
             make_arithmetic_exact(scope, self.found, self.typer)
             make_rounding_exact(scope, self.found, self.typer)
+            keep_one_zero(scope, self.found, self.typer)
             tell_apart(scope)
         scope.outputs = self._outputs(scope)
         self.found.scopes.append(scope)
