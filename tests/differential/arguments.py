@@ -67,7 +67,8 @@ _LITERALS: Final[dict[str | tuple[str, int], tuple[int | str, ...]]] = {
     "form": ("NFC", "NFD", "NFKC", "NFKD"),
     "delimiter": ("-", ",", " ", "a", "; "),
     "count": (1, 2, 3),
-    "interval": ("1 day", "7 days", "1 month", "1 year", "30 days"),
+    # DuckDB takes 30 days for a month where it computes both.
+    "interval": ("1 day", "7 days", "1 month", "1 year", "29 days"),
     ("regexp_replace", 3): ("g",),
     # With groups in it, databases differ in what they give.
     ("regexp_substr", 1): ("^INV", "[0-9]+", "a|b", "^.$", "[A-Z]{3}-[0-9]", "(?:INV|PAY)[- ][0-9]+"),

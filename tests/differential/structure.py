@@ -18,6 +18,10 @@ from tests.differential.terms import OR, Term, combine, integer, type_of
 
 _NOT_OVER = ("array_agg", "string_agg", "first_value", "last_value", "any_value", "avg", "median")
 """Aggregates that are drawn with an order of their own, or that the oracles write out."""
+_STILL = frozenset(
+    {"bool_and", "bool_or", "bit_and", "bit_or", "stddev_samp", "stddev_pop", "var_samp", "var_pop"}
+)
+"""No frame that moves is for these."""
 
 
 def fields_of(side: Side, table: Table) -> list[Field]:
@@ -119,7 +123,7 @@ class Structure:
         frame = ""
         if kind == "aggregate":
             frames = ["", "", " ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING", " ROWS UNBOUNDED PRECEDING"]
-            still = call.expr.uses[:1] in (("bool_and",), ("bool_or",), ("bit_and",), ("bit_or",))
+            still = call.type.family is Family.FLOAT or not _STILL.isdisjoint(call.expr.uses[:1])
             frame = rng.choice(frames[:2] if still else frames)
         oracle = f"{{0}} OVER ({partition}ORDER BY {ordered}{frame})"
         text = combine(rng, oracle, oracle.replace("{0}", "{0}"), parts)

@@ -62,6 +62,8 @@ _DUCK: Final[Mapping[tuple[str, int], str]] = {
     ("stddev_pop", 0): "stddev_pop(CAST({0} AS DOUBLE))",
     ("var_samp", 0): "var_samp(CAST({0} AS DOUBLE))",
     ("var_pop", 0): "var_pop(CAST({0} AS DOUBLE))",
+    # Its own give DECIMAL(38,0), beside which it leaves other numbers no digits after the point.
+    **{(name, 1): f"CAST({name}({{0}}) AS DECIMAL(20,0))" for name in ("trunc", "ceil", "floor")},
     # Each element at its first place, NULL too.
     ("array_distinct", 0): (
         "list_filter({0}, lambda v, i: CASE WHEN v IS NULL "

@@ -150,6 +150,18 @@ def test_rounding_to_tens_is_exact_and_may_be_computed_with() -> None:
             "bool_or(l.t = 'a') OVER (ORDER BY l.id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)",
             "frame that moves",
         ),
+        (
+            "var_pop(l.id) OVER (ORDER BY l.id ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING)",
+            "VAR_POP is not available over a frame that moves",
+        ),
+        (
+            "sum(CAST(l.id AS DOUBLE)) OVER (ORDER BY l.id ROWS 1 PRECEDING)",
+            "SUM of a float loses digits over a frame that moves",
+        ),
+        (
+            "avg(CAST(l.id AS DOUBLE)) OVER (ORDER BY l.id ROWS 1 PRECEDING)",
+            "AVG of a float loses digits over a frame that moves",
+        ),
         ("max(l.t) OVER (PARTITION BY ln(l.id) ORDER BY l.id)", "compute it in a CTE"),
         ("first_value(l.t ORDER BY l.t) OVER (ORDER BY l.id)", "write it in OVER"),
     ],

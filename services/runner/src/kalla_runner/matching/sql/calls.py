@@ -397,14 +397,35 @@ def _as_integer(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], _
 
 
 def _still_frame(node: exp.Anonymous, _: list[exp.Expr], __: list[pa.DataType], found: Resolution) -> None:
-    """These can add a row to a frame and take none away, which the engine says only when it runs."""
-    whole = around_call(node)
-    spec = whole.args.get("spec") if isinstance(whole, exp.Window) else None
-    if spec is not None and spec.args.get("start") != "UNBOUNDED":
+    """These can add a row to a frame and take none away.
+
+    Some say so only when they run; deviations of floats take the row away from a sum that has lost it.
+    """
+    if _frame_moves(node):
         found.problem(
             Code.INVALID_SQL,
             f"{call_name(node).upper()} is not available over a frame that moves: write ROWS BETWEEN "
             "UNBOUNDED PRECEDING AND CURRENT ROW, or leave the frame out.",
+            node,
+        )
+
+
+def _frame_moves(node: exp.Anonymous) -> bool:
+    whole = around_call(node)
+    spec = whole.args.get("spec") if isinstance(whole, exp.Window) else None
+    return spec is not None and spec.args.get("start") != "UNBOUNDED"
+
+
+def _still_floats(
+    node: exp.Anonymous, _: list[exp.Expr], types: list[pa.DataType], found: Resolution
+) -> None:
+    """A float that leaves a frame is subtracted, and with a large one the small ones are lost."""
+    if types and pa.types.is_floating(types[0]) and _frame_moves(node):
+        name = call_name(node).upper()
+        found.problem(
+            Code.INVALID_SQL,
+            f"{name} of a float loses digits over a frame that moves: write "
+            f"{name}(CAST(x AS DECIMAL(38,6))), or leave the frame out.",
             node,
         )
 
@@ -471,6 +492,7 @@ def _regexp_replace(
 def _average(
     node: exp.Anonymous, arguments: list[exp.Expr], types: list[pa.DataType], found: Resolution
 ) -> None:
+    _still_floats(node, arguments, types, found)
     average(node, arguments[0], types[0], found)
 
 
@@ -492,6 +514,8 @@ _REWRITES: Final[
     **dict.fromkeys(("array_min", "array_max"), _extreme),
     **dict.fromkeys(("array_has_all", "array_has_any"), _without_nulls),
     **dict.fromkeys(("bool_and", "bool_or", "bit_and", "bit_or", "string_agg", "any_value"), _still_frame),
+    **dict.fromkeys(("stddev_samp", "stddev_pop", "var_samp", "var_pop"), _still_frame),
+    "sum": _still_floats,
     "from_unixtime": _as_microseconds,
     "date_part": _part_call,
     "date_trunc": _trunc_call,
