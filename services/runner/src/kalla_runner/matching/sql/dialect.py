@@ -6,8 +6,9 @@ parsers could still disagree about structure, `sql_guard` compares their plans.
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -271,10 +272,18 @@ def _parse_error(error: ParseError) -> KallaError:
     start = max(1, int(column) - max(0, len(found) - 1)) if column else 1
     return KallaError(
         Code.INVALID_SQL,
-        f"match_sql cannot be understood {what} (line {line or 1}, column {start}).",
+        f"match_sql cannot be understood {what} (line {line or 1}, column {start}){_instead(first)}.",
         line=str(line or 1),
         column=str(start),
     )
+
+
+def _instead(error: Mapping[str, object]) -> str:
+    before = str(error.get("start_context") or "")
+    return ": write LIMIT at the end in place of TOP" if _TOP.search(before) else ""
+
+
+_TOP: Final = re.compile(r"\bTOP\s*\(?\s*$", re.IGNORECASE)
 
 
 def _check_depth(root: exp.Expr) -> None:

@@ -15,6 +15,17 @@ _PREFIX: Final = re.compile(
 _KNOWN: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"Invalid function '([^']+)'"), "There is no function {0}."),
     (
+        re.compile(r"logical expression ScalarSubquery|Correlated scalar subquery can only be used"),
+        (
+            "A subquery that looks at the row around it may stand in SELECT or WHERE and compare with = "
+            "only: write a CTE with GROUP BY in its place, and join that."
+        ),
+    ),
+    (
+        re.compile(r"Cannot coerce arithmetic expression (?:Large)?Utf8(?:View)? \+ (?:Large)?Utf8"),
+        "Texts are joined by ||: write a || b in place of a + b.",
+    ),
+    (
         re.compile(
             r"Cannot (?:coerce arithmetic expression|infer common argument type for \w+ operation) "
             r"([^\n]+?)(?: to valid types)?$",

@@ -25,7 +25,7 @@ _ALLOWED: Final[frozenset[type[exp.Expr]]] = frozenset(
         *(exp.And, exp.Or, exp.Not, exp.Neg, exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.DPipe),
         *(exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.BitwiseLeftShift, exp.BitwiseRightShift),
         *(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ),
-        *(exp.Between, exp.In, exp.Is, exp.Like, exp.ILike, exp.Escape, exp.Exists),
+        *(exp.Between, exp.In, exp.Is, exp.Like, exp.ILike, exp.Exists),
         *(exp.RegexpLike, exp.RegexpILike, exp.Any, exp.All, exp.Case, exp.If, exp.Cast, exp.TryCast),
         *(exp.DataType, exp.DataTypeParam, exp.Interval, exp.IntervalSpan, exp.Var, exp.Anonymous),
         *(exp.Extract, exp.Substring, exp.Trim, exp.StrPosition, exp.Overlay, exp.AtTimeZone),
@@ -35,6 +35,8 @@ _ALLOWED: Final[frozenset[type[exp.Expr]]] = frozenset(
 )
 
 _REASONS: Final[dict[type[exp.Expr], str]] = {
+    exp.Dot: "write LEFT JOIN with ON in place of (+)",
+    exp.Escape: "ESCAPE is not available; a backslash takes the next sign as it is: LIKE '10\\%'",
     exp.Fetch: "write LIMIT in place of FETCH",
     exp.Into: "SELECT INTO writes a table",
     exp.Lock: "a match takes no locks",

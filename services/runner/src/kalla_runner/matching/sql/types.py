@@ -34,7 +34,7 @@ _TABLE: Final = "__kalla_types"
 CONDITIONS: Final = (
     *(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Between),
     *(exp.In, exp.Is, exp.Like, exp.ILike, exp.SimilarTo, exp.RegexpLike, exp.RegexpILike, exp.And, exp.Or),
-    *(exp.Not, exp.Exists, exp.Any, exp.All, exp.Escape),
+    *(exp.Not, exp.Exists, exp.Any, exp.All),
 )
 """Nodes that yield a boolean whatever is in them; Any and All stand on one side of such a node."""
 

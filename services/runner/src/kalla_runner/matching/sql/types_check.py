@@ -66,10 +66,7 @@ def _sites(node: exp.Expr) -> list[Site]:
     if isinstance(node, exp.In):
         return _in_sites(node)
     if isinstance(node, _PATTERNS):
-        pattern = node.expression
-        return [
-            Site(node, (node.this, pattern.this if isinstance(pattern, exp.Escape) else pattern), "pattern")
-        ]
+        return [Site(node, (node.this, node.expression), "pattern")]
     if isinstance(node, _ARITHMETIC):
         return [Site(node, (node.this, node.expression), "arithmetic")]
     if isinstance(node, exp.Case):
