@@ -80,6 +80,17 @@ def outer_joins(stack: ExitStack) -> None:
     stack.enter_context(patch.object(stable, "_full_joins_kept", _frame_as_it_is))
 
 
+def one_zero(stack: ExitStack) -> None:
+    """ZERO: -0.0 is not 0.0 where the engine groups, orders and takes cases."""
+    stack.enter_context(patch.object(resolve, "keep_one_zero", _nothing))
+
+
+def nulls_in_lists(stack: ExitStack) -> None:
+    """LISTS: a NULL in a list, and a list that is NULL, equal another one."""
+    rewrites = dict.fromkeys(("array_has_all", "array_has_any"), _nothing)
+    stack.enter_context(patch.dict(calls._REWRITES, rewrites))  # pyright: ignore[reportPrivateUsage, reportArgumentType]
+
+
 MUTATIONS: Final[Mapping[str, Callable[[ExitStack], None]]] = {
     "A1": round_type,
     "A2": date_patterns,
@@ -87,8 +98,10 @@ MUTATIONS: Final[Mapping[str, Callable[[ExitStack], None]]] = {
     "A4": casts,
     "A5": equal_keys,
     "RIGHT": outer_joins,
+    "ZERO": one_zero,
+    "LISTS": nulls_in_lists,
 }
-"""The faults of which SQL can show something, and one of the engine that the fuzz found.
+"""The faults of which SQL can show something, and those of the engine that the fuzz found.
 
 A6, a header line taken for data, has no SQL.
 """
