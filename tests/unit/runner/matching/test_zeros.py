@@ -50,6 +50,7 @@ def test_negative_zeros_of_a_source_are_zeros_also_in_slices_and_lists() -> None
         {
             "f": [1.0, -0.0, None, float("nan")],
             "h": pa.array([-0.0, 0.0, 2.5, None], pa.float32()),
+            "s": pa.array([-0.0, 1.0, None, 2.0]).cast(pa.float16()),
             "l": [[1.0], [-0.0, None], None, []],
             "t": ["-0.0"] * 4,
         }

@@ -44,7 +44,8 @@ def _describe(column: Column, values: pa.ChunkedArray) -> ColumnProfile:
     if column.family in (Family.INTEGER, Family.NUMBER, Family.DAY) and column.rows:
         found = _compute.min_max(values)
         # As texts: Python's own dates end at the year 9999, a source's do not.
-        low, high = (str(text) for text in column_text(_array(found["min"], found["max"])).to_pylist())
+        ends = pa.array([found["min"], found["max"]], values.type)
+        low, high = (str(text) for text in column_text(ends).to_pylist())
     if column.family is Family.TEXT and len(column.texts):
         sizes = _compute.min_max(_compute.utf8_length(column.texts))
         lengths = (int(sizes["min"].as_py()), int(sizes["max"].as_py()))
@@ -61,10 +62,6 @@ def _describe(column: Column, values: pa.ChunkedArray) -> ColumnProfile:
         lengths,
         _patterns(column) if column.family is Family.TEXT else (),
     )
-
-
-def _array(*scalars: Any) -> pa.Array:
-    return pa.array(scalars, scalars[0].type)
 
 
 def data_type(kind: pa.DataType) -> str:

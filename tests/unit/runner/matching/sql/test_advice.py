@@ -17,7 +17,8 @@ JOIN = "FROM l JOIN r ON l.id = r.id"
     ("query", "advice"),
     [
         (f"SELECT TOP 10 l.id, r.id AS rid {JOIN}", "write LIMIT at the end in place of TOP"),
-        (f"{KEYS} FROM l, r WHERE l.id = r.id(+)", "write LEFT JOIN with ON in place of"),
+        (f"{KEYS} FROM l, r WHERE l.id = r.id(+)", "in place of (+) write LEFT JOIN with ON"),
+        (f"{KEYS}, dbo.f(l.amount) AS x {JOIN}", "functions have no schema before their name"),
         (f"{KEYS} {JOIN} WHERE l.ref LIKE 'a!%' ESCAPE '!'", "ESCAPE is not available; a backslash takes"),
         (f"{KEYS}, l.ref + r.ref AS x {JOIN}", "write a || b in place of a + b"),
         (f"{KEYS}, ROUNDUP(l.amount, 2) AS x {JOIN}", "for two digits"),

@@ -1,4 +1,4 @@
-"""A NULL list, and a NULL in a list, equal nothing."""
+"""Searches in lists find no NULL, and of a list that is NULL they give NULL."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NULL_LIST = "CASE WHEN l.n NOT IN (l.id, 7) THEN make_array(3, l.id) END"
         ("round(ln(exp(l.f)), 3)", [214.17, -214.17]),
     ],
 )
-def test_what_is_null_in_a_list_matches_nothing(expression: str, expected: list[object]) -> None:
+def test_a_search_in_a_list_finds_no_null(expression: str, expected: list[object]) -> None:
     query = f"SELECT l.id, r.id AS rid, {expression} AS v FROM l JOIN r ON l.id = r.id ORDER BY l.id"
     rows = run(query, ROWS, ROWS)[1]
     assert [row["v"] for row in rows] == expected

@@ -59,7 +59,12 @@ def connect_error(error: Exception, server: str, database: str) -> KallaError:
             Code.SOURCE_UNREACHABLE,
             f"The PostgreSQL server {server} has no free connection; try again later or raise its limit.",
         )
-    if _STARTING.search(text) or (_CUT_OFF.search(text) and not _WRONG_LOGIN.search(text)):
+    if _CUT_OFF.search(text) and not _WRONG_LOGIN.search(text):
+        return KallaError(
+            Code.SOURCE_UNREACHABLE,
+            f"The PostgreSQL server {server} broke the connection off; try again, or check host and TLS.",
+        )
+    if _STARTING.search(text):
         return KallaError(
             Code.SOURCE_UNREACHABLE, f"The PostgreSQL server {server} is not ready; try again later."
         )

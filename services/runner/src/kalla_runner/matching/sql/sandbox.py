@@ -35,7 +35,7 @@ _ALLOWED: Final[frozenset[type[exp.Expr]]] = frozenset(
 )
 
 _REASONS: Final[dict[type[exp.Expr], str]] = {
-    exp.Dot: "write LEFT JOIN with ON in place of (+)",
+    exp.Dot: "functions have no schema before their name, and in place of (+) write LEFT JOIN with ON",
     exp.Escape: "ESCAPE is not available; a backslash takes the next sign as it is: LIKE '10\\%'",
     exp.Fetch: "write LIMIT in place of FETCH",
     exp.Into: "SELECT INTO writes a table",
